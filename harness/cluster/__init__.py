@@ -1,0 +1,1 @@
+"""Clusters to run on, behind one protocol: embedded, kind, current. Knows nothing of scenarios."""

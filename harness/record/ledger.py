@@ -1,0 +1,109 @@
+"""What the load generator and the application saw, in the shape in which their pods serve it.
+
+Written by images/ and loadtests/, which know nothing of this package: plain JSON, held to these models by tests.
+Sequences count from 1 per client. A range is an inclusive pair; ten million requests cost kilobytes.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from harness.record.base import Record, Time
+
+Ranges = list[tuple[int, int]]
+"""Inclusive, sorted, disjoint pairs."""
+
+FailureKind = Literal["refused", "reset", "eof", "timeout", "status", "protocol", "corrupted"]
+"""refused: no connection; reset/eof: the connection ended before the whole answer; timeout: no answer in time;
+status: a status that the application did not send; protocol: not HTTP; corrupted: wrong id, hash or length."""
+
+
+class ClientFailure(Record):
+    """One request that did not end well, as its client saw it."""
+
+    sequence: int
+    at: Time = Field(description="intended send time")
+    ended: Time
+    kind: FailureKind
+    detail: str
+    served_by: str | None = Field(default=None, description="version header of the answer, if there was one")
+
+
+class Client(Record):
+    """One client: a sequential sender bound to one pod. `answered` holds only answers that were right in all respects."""
+
+    name: str
+    traffic_class: str = Field(alias="class")
+    pod: str
+    sent: Ranges
+    answered: Ranges
+    failures: list[ClientFailure]
+
+
+class Connection(Record):
+    """The life of one connection that carries more than one request (new-connection's are only counted).
+
+    how: `open` at the end of the run; `told` the server said `Connection: close`; `closed` the server closed it while
+    it was idle; `broken` it ended under a request; `client` the client closed it.
+    """
+
+    client: str
+    traffic_class: str = Field(alias="class")
+    pod: str
+    opened: Time
+    ended: Time | None
+    how: Literal["open", "told", "closed", "broken", "client"]
+    requests: int
+    told_at: Time | None = None
+
+
+class Slot(Record):
+    """Counts of one class towards one pod in one slot of SLOT_S seconds, by intended send time (`ended`: by end)."""
+
+    at: Time
+    traffic_class: str = Field(alias="class")
+    pod: str
+    sent: int = 0
+    answered: int = Field(default=0, description="right answers to requests that were sent in this slot")
+    failed: int = 0
+    ended: int = Field(default=0, description="requests that ended in this slot, well or not, whenever they were sent")
+    versions: dict[str, int] = Field(default={}, description="version header -> answers, by end time")
+    latency_us: dict[int, int] = Field(
+        default={}, description="microseconds from the intended send time, three significant digits -> count"
+    )
+
+
+SLOT_S = 0.1
+
+
+class Saturation(Record):
+    """How well the load generator kept its schedule."""
+
+    late_fraction: float = Field(description="requests sent more than LATE_MS after their intended time, of all")
+    max_lag_ms: float
+    cpu_fraction: float = Field(description="processor time of the generator's process over wall time; 1 is one core")
+
+
+LATE_MS = 50.0
+
+
+class LoadLedger(Record):
+    """Everything that one Locust worker recorded."""
+
+    worker: str
+    started: Time
+    stopped: Time | None
+    clients: list[Client]
+    connections: list[Connection]
+    slots: list[Slot]
+    saturation: Saturation
+
+
+class AppLedger(Record):
+    """What one application container executed, per client; `duplicated` maps a client to [sequence, times] pairs."""
+
+    pod: str
+    executed: dict[str, Ranges]
+    duplicated: dict[str, list[tuple[int, int]]]

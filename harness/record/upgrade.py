@@ -1,0 +1,58 @@
+"""What one hot upgrade did, pod by pod: phases with their witnesses, and events."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from harness.record.base import Record, Time
+
+PhaseName = Literal["steady", "upgrade", "migration", "reset", "settled"]
+
+
+class Phase(Record):
+    """A stretch of one pod's upgrade; the start's `witness` says what saw it and `precision_ms` how precisely.
+
+    upgrade: new image in the pod's spec -> new container started; migration: started -> its postStart returned and
+    it is Ready; reset: the other container's image replaced -> empty container running; settled: from then on.
+    A cold upgrade has upgrade (image in the spec -> container running again) and settled only.
+    """
+
+    name: PhaseName
+    start: Time
+    end: Time | None = None
+    witness: str
+    precision_ms: float
+
+
+class PodEvent(Record):
+    """Something that a pod, its containers or the kubelet reported."""
+
+    at: Time
+    source: str = Field(description="sidecar (a log line), kubelet or controller (an API event), watch (a pod's state)")
+    reason: str
+    message: str = ""
+    container: str | None = None
+
+
+class PodUpgrade(Record):
+    """One pod's part in one upgrade; `working` is the container that works afterwards."""
+
+    name: str
+    from_: str = Field(alias="from")
+    to: str
+    working: str
+    phases: list[Phase] = []
+    events: list[PodEvent] = []
+
+
+class Upgrade(Record):
+    """One change of the SidecarSet's image, from the patch until every pod is settled."""
+
+    index: int = Field(description="counts from 1")
+    from_: str = Field(alias="from")
+    to: str
+    patched: Time
+    settled: Time | None = None
+    pods: list[PodUpgrade] = []
