@@ -81,7 +81,9 @@ SLOT_S = 0.1
 class Saturation(Record):
     """How well the load generator kept its schedule."""
 
-    late_fraction: float = Field(description="requests sent more than LATE_MS after their intended time, of all")
+    late_fraction: float = Field(
+        description="requests sent more than LATE_MS late, though their client was free to send, of all"
+    )
     max_lag_ms: float
     cpu_fraction: float = Field(description="processor time of the generator's process over wall time; 1 is one core")
 

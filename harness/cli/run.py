@@ -1,0 +1,124 @@
+"""`hotupgrade run`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from harness.cli import options
+from harness.errors import InputError
+
+EXIT = {"passed": 0, "failed": 1, "inconclusive": 3, "skipped": 3, "interrupted": 130}
+
+
+@click.command(
+    "run",
+    epilog="""\b
+Examples:
+  hotupgrade run -f e2e/manifests/hotupgrade-sidecarset.yaml
+  hotupgrade run -f sidecarset.yaml --images my/images --to team/proxy:v1 --to team/proxy:v2 --upgrades 10
+  hotupgrade run -f e2e/manifests/hotupgrade-sidecarset.yaml --upgrade cold --upgrades 1
+
+Exit codes: 0 passed, 1 failed, 2 usage or input error, 3 inconclusive, 4 cluster, 130 interrupted.""",
+)
+@click.option(
+    "-f",
+    "--file",
+    "manifest",
+    required=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The SidecarSet, as you give it to Kruise.",
+)
+@click.option(
+    "--cluster",
+    "cluster_kind",
+    default="embedded",
+    show_default=True,
+    type=click.Choice(["embedded", "kind", "current"]),
+    help="Where to run: embedded needs neither Docker nor root. kind and current are not there yet.",
+)
+@click.option("--upgrades", default=5, show_default=True, type=click.IntRange(1), help="Upgrades, one after the other.")
+@click.option("--pods", default=2, show_default=True, type=click.IntRange(1), help="Application pods.")
+@click.option(
+    "--upgrade",
+    "mode",
+    default="hot",
+    show_default=True,
+    type=click.Choice(["hot", "cold"]),
+    help="cold sets upgradeType ColdUpgrade: the control that has to lose requests.",
+)
+@click.option(
+    "--to",
+    multiple=True,
+    metavar="IMAGE",
+    help="Image to upgrade to; repeat it to alternate. Default: v1 and v2 of the manifest's image.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="Port where the sidecar serves. Default: the hot container's first containerPort, else 9091.",
+)
+@click.option(
+    "--version-header",
+    default="x-sidecar-version",
+    show_default=True,
+    metavar="HEADER",
+    help="Response header that names the sidecar's version; give '' if there is none.",
+)
+@click.option(
+    "--reports",
+    default=Path("reports"),
+    show_default=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Folder for reports; DIR/latest points at the newest.",
+)
+@options.images
+@options.kubelet_backoff
+@options.api_port
+def command(
+    manifest: Path,
+    cluster_kind: str,
+    upgrades: int,
+    pods: int,
+    mode: str,
+    to: Sequence[str],
+    port: int | None,
+    version_header: str,
+    reports: Path,
+    images: Sequence[Path],
+    kubelet_backoff: bool,
+    api_port: int,
+) -> int:
+    """Upgrade a sidecar under load and report whether a request was lost."""
+    if cluster_kind != "embedded":
+        raise InputError(f"--cluster {cluster_kind} is not there yet; use --cluster embedded")
+    from rich.console import Console
+
+    from harness.cli.display import display
+    from harness.cli.interrupt import disarm
+    from harness.cli.summary import print_summary
+    from harness.cluster.embedded import EmbeddedCluster
+    from harness.manifest import read_subject
+    from harness.run import RunOptions, check, execute
+
+    subject = read_subject(manifest, to=to, port=port, upgrade="cold" if mode == "cold" else "hot")
+    run_options = RunOptions(
+        subject=subject,
+        upgrades=upgrades,
+        pods=pods,
+        version_header=version_header or None,
+        reports=reports,
+        command=["hotupgrade", *sys.argv[1:]],
+    )
+    cluster = EmbeddedCluster(images=images, api_port=api_port, kubelet_backoff=kubelet_backoff)
+    check(run_options, cluster)
+    console = Console(highlight=False)
+    with display(console) as progress:
+        report, folder = execute(run_options, cluster, progress, before_teardown=disarm)
+    print_summary(console, report, folder)
+    return EXIT[report.outcome] if report.outcome != "inconclusive" or not report.cluster_failed else 4

@@ -1,0 +1,53 @@
+"""The table that ends a run on the terminal. Drawn from the report alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from harness.record.report import Outcome, Report
+
+STYLE: dict[Outcome, str] = {
+    "passed": "bold green",
+    "failed": "bold red",
+    "inconclusive": "bold yellow",
+    "skipped": "dim",
+    "interrupted": "bold yellow",
+}
+SHOWN_FAILURES = 5  # the rest is in the report
+
+
+def print_summary(console: Console, report: Report, folder: Path) -> None:
+    """Classes, gates that did not pass, first failures, the outcome in one line, and where the report is."""
+    for scenario in report.scenarios:
+        table = Table(title=f"{scenario.name}: {len(scenario.upgrades)} upgrades", title_justify="left", box=None)
+        for heading in ("class", "sent", "answered", "failed", "closed", "outcome"):
+            table.add_column(heading, justify="left" if heading in ("class", "outcome") else "right")
+        for name, result in scenario.classes.items():
+            table.add_row(
+                name,
+                f"{result.sent:,}",
+                f"{result.answered:,}",
+                f"{result.failed:,}",
+                f"{result.closed_connections:,}",
+                f"[{STYLE[result.outcome]}]{result.outcome}[/]",
+            )
+        if scenario.classes:
+            console.print(table)
+        for gate in scenario.gates:
+            if gate.outcome not in ("passed", "skipped"):
+                console.print(f"[{STYLE[gate.outcome]}]{gate.name}[/]: required {gate.required}; observed {gate.observed}")
+        for failure in scenario.failures[:SHOWN_FAILURES]:
+            console.print(
+                f"  {failure.kind}: {failure.client}-{failure.sequence} at {failure.pod}, phase {failure.phase}: "
+                f"{failure.detail}",
+                highlight=False,
+                markup=False,
+            )
+        if len(scenario.failures) > SHOWN_FAILURES:
+            console.print(f"  … {len(scenario.failures) - SHOWN_FAILURES:,} more in the report")
+    reason = f": {report.reason}" if report.reason else ""
+    console.print(f"[{STYLE[report.outcome]}]{report.outcome}[/]{reason}", highlight=False)
+    console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)

@@ -1,0 +1,112 @@
+"""The two HTTP faces of the application: traffic on loopback, where the sidecar finds it, and the admin port.
+
+    GET|POST|PUT /echo                     200, body `<request id> <sha256 of the received body>\\n`
+    GET /stream?events=N&interval_ms=M     200, server-sent events, chunked; the last carries the hash of all before it
+    GET /ledger, GET /healthz              on the admin port
+
+A request counts as executed when its body has arrived in full, whether or not an answer gets through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+
+from aiohttp import web
+
+from app.ledger import Ledger
+
+KEEP_ALIVE_S = 600.0  # longer than any idle connection of a test: this side never closes one of the sidecar's
+MAX_EVENTS = 100_000  # a typing error in a query must not keep a connection for days
+MAX_INTERVAL_MS = 60_000
+SHA256_OF_NOTHING = hashlib.sha256(b"").hexdigest()
+
+
+def traffic(ledger: Ledger) -> web.Application:
+    """The application proper."""
+
+    async def echo(request: web.Request) -> web.Response:
+        request_id, digest = await _execute(request, ledger)
+        return web.Response(
+            body=f"{request_id} {digest}\n".encode(),
+            content_type="text/plain",
+            headers=_headers(request_id, digest, ledger.pod),
+        )
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        events = _number(request, "events", 10, MAX_EVENTS)
+        interval_s = _number(request, "interval_ms", 100, MAX_INTERVAL_MS) / 1000
+        request_id, digest = await _execute(request, ledger)
+        response = web.StreamResponse(headers=_headers(request_id, digest, ledger.pod))
+        response.content_type = "text/event-stream"
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        await _send_events(response, request_id, events, interval_s)
+        return response
+
+    application = web.Application()
+    for method in ("GET", "POST", "PUT"):
+        application.router.add_route(method, "/echo", echo)
+    application.router.add_route("GET", "/stream", stream)
+    return application
+
+
+def admin(ledger: Ledger) -> web.Application:
+    """What the kubelet and the harness ask."""
+
+    async def serve_ledger(request: web.Request) -> web.Response:
+        return web.json_response(ledger.document())
+
+    async def healthz(request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    application = web.Application()
+    application.router.add_get("/ledger", serve_ledger)
+    application.router.add_get("/healthz", healthz)
+    return application
+
+
+async def start(application: web.Application, host: str, port: int) -> web.AppRunner:
+    """Serves an application until the runner is cleaned up."""
+    runner = web.AppRunner(
+        application, access_log=None, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=0.2, handle_signals=False
+    )
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    return runner
+
+
+async def _execute(request: web.Request, ledger: Ledger) -> tuple[str, str]:
+    """Receives the whole body, then records the request; returns its id and the body's hash."""
+    digest = SHA256_OF_NOTHING
+    if request.body_exists:
+        received = hashlib.sha256()
+        async for chunk in request.content.iter_any():
+            received.update(chunk)
+        digest = received.hexdigest()
+    request_id = request.headers.get("x-request-id", "")
+    ledger.record(request_id)
+    return request_id, digest
+
+
+async def _send_events(response: web.StreamResponse, request_id: str, events: int, interval_s: float) -> None:
+    sent = hashlib.sha256()
+    for number in range(1, events + 1):
+        event = f"id: {number}\ndata: {request_id} {number}\n\n".encode()
+        sent.update(event)
+        await response.write(event)
+        if number < events:
+            await asyncio.sleep(interval_s)
+    await response.write(f"event: end\ndata: {sent.hexdigest()}\n\n".encode())
+    await response.write_eof()
+
+
+def _headers(request_id: str, digest: str, pod: str) -> dict[str, str]:
+    return {"x-request-id": request_id, "x-body-sha256": digest, "x-app-pod": pod}
+
+
+def _number(request: web.Request, name: str, default: int, most: int) -> int:
+    text = request.query.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and int(text) <= most):
+        raise web.HTTPBadRequest(text=f"{name}: a number from 0 to {most}, not {text!r}\n")
+    return int(text)
