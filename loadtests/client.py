@@ -1,7 +1,7 @@
 """A strict HTTP/1.1 client on one socket: it never retries and never reconnects.
 
-One `Connection` is one TCP connection. It says how it ended; whoever holds it opens the next one, and that is an event
-of its own. Knows nothing of Locust, schedules or ledgers. Under Locust the socket module is gevent's, else it blocks.
+One `Connection` is one TCP connection. It says how it ended; whoever holds it opens the next one, and that is
+an event. Knows nothing of Locust, schedules or ledgers. Under Locust the socket module is gevent's.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from time import monotonic
 import httptools
 
 CONNECT_TIMEOUT_S = 5.0
-ANSWER_TIMEOUT_S = 10.0  # from the start of the request, the connection's opening included, to the answer's last byte
+ANSWER_TIMEOUT_S = (
+    10.0  # from the start of the request, the connection's opening included, to the answer's last byte
+)
 RECEIVE_BYTES = 65536
 SWITCHING_PROTOCOLS = 101
 
 
 class RequestFailed(Exception):
-    """A request did not end well. `kind` is one of the ledger's kinds; `detail` is short and repeats for equal causes."""
+    """A request did not end well. `kind` is one of the ledger's; `detail` is the same for equal causes."""
 
     def __init__(self, kind: str, detail: str, served_by: str | None = None) -> None:
         super().__init__(f"{kind}: {detail}")
@@ -66,8 +68,8 @@ class Connection:
     def silent_until(self, when: float) -> bool:
         """Waits for `when` (monotonic) and says whether the server left the connection open until then.
 
-        Returns at once when the server closes it. RequestFailed `protocol` when it sends what nobody asked for; the
-        answer 408 is none of that: with it a server says that it gives up an idle connection.
+        Returns at once when the server closes it. RequestFailed `protocol` when it sends what was not asked
+        for; the answer 408 is none of that: with it a server says that it gives up an idle connection.
         """
         self._socket.settimeout(max(when - monotonic(), 0.0))
         try:
@@ -81,7 +83,7 @@ class Connection:
         return False
 
     def ask(self, request: bytes, deadline: float) -> Answer:
-        """Sends a request and reads the whole answer until `deadline` (monotonic); RequestFailed when there is none."""
+        """Sends a request and reads the whole answer until `deadline` (monotonic); RequestFailed."""
         self._expect_answer()
         try:
             self._within(deadline)
@@ -113,7 +115,7 @@ class Connection:
         self._socket.close()
         del self._parser  # it and this object refer to each other
 
-    # -- called by the parser --------------------------------------------------------------------------------------
+    # -- called by the parser ------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
         """An answer begins; a second one to the same request is surplus."""
@@ -139,7 +141,7 @@ class Connection:
         self._complete = True
         self._last = not self._parser.should_keep_alive()
 
-    # --------------------------------------------------------------------------------------------------------------
+    # ------------------------------------------------------------------------------------------------------
 
     def _expect_answer(self) -> None:
         self._status = 0

@@ -1,4 +1,4 @@
-"""The load generator's ledger: every request by client and sequence, every connection, counts in slots of time.
+"""The load generator's ledger: requests by client and sequence, connections, counts in slots of time.
 
 Serialises to plain JSON. A client's requests are a counter and a list of exceptions, so that ten million cost
 kilobytes. Times are Unix seconds. Knows nothing of HTTP, sockets or Locust.
@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 
 SLOT_S = 0.1
 LATE_S = 0.05
-CLOCK_OFFSET_S = time.time() - time.monotonic()  # one clock for all: a step of the wall clock must not bend latencies
+CLOCK_OFFSET_S = (
+    time.time() - time.monotonic()
+)  # one clock for all: a step of the wall clock must not bend latencies
 
 
 def wall(monotonic_s: float) -> float:
@@ -66,7 +68,7 @@ class Connection:
 
 
 class Client:
-    """One sequential sender. Every request is begun, then answered or failed; one that is neither was cut by the end."""
+    """One sequential sender. Every request is begun, then answered or failed; if neither, the end cut it."""
 
     def __init__(self, name: str, traffic_class: str, pod: str, slots: Slots) -> None:
         self.name, self.traffic_class, self.pod = name, traffic_class, pod
@@ -141,7 +143,7 @@ class Client:
 
 
 class Punctuality:
-    """How well the generator keeps its schedule. A client that waits for an answer is not late, the server is.
+    """How well the generator keeps its schedule. While a client waits for an answer, it is not late.
 
     `beat` is called by a task of its own every BEAT_S: when the beats fall behind, everybody is late.
     """
@@ -235,11 +237,11 @@ class Ledger:
 
 
 def three_digits(number: int) -> int:
-    """A number with all but its first three digits zero: few distinct values, none more than 1 % off."""
+    """A number rounded up to three significant digits: few distinct values, at most 1 % too high."""
     unit = 1
-    while number >= 1000 * unit:
+    while number > 1000 * unit:
         unit *= 10
-    return number // unit * unit
+    return -(-number // unit) * unit
 
 
 def _connection(client: Client, connection: Connection) -> dict[str, object]:

@@ -90,6 +90,8 @@ def _reorder(target: Object, patch: Object, shape: Shape) -> None:
         order, name = patch.pop(directive), directive.removeprefix(ORDER)
         rule = shape.fields.get(name, ATOMIC)
         existing, given = target.get(name), patch.pop(name, None)
+        if not all(isinstance(items, list) for items in (order, existing or [], given or [])):
+            raise bad_request(f"{directive} and the field that it orders have to be lists")
         merged = existing
         if given is not None:
             merged = _plain(given) if existing is None else _merge_list(existing, given, rule)

@@ -1,4 +1,4 @@
-"""The application under the sidecar: answers on loopback and keeps the ledger of every request that it executed.
+"""The application under the sidecar: answers on loopback, keeps the ledger of every request that it executed.
 
 Knows nothing of the sidecar, of upgrades or of the harness that reads its ledger.
 """

@@ -1,7 +1,7 @@
 """What this process executed, per client: ranges of sequences, and those that came more than once.
 
-A request id is `<client>-<sequence>`; the sequence follows the last hyphen. Clients count upwards, so that the usual
-request extends its client's last range: ten million requests cost kilobytes. Knows nothing of HTTP.
+A request id is `<client>-<sequence>`; the sequence follows the last hyphen. Clients count upwards, so the
+usual request extends its client's last range: ten million requests cost kilobytes. Knows nothing of HTTP.
 """
 
 from __future__ import annotations

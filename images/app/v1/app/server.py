@@ -1,8 +1,8 @@
 """The two HTTP faces of the application: traffic on loopback, where the sidecar finds it, and the admin port.
 
-    GET|POST|PUT /echo                     200, body `<request id> <sha256 of the received body>\\n`
-    GET /stream?events=N&interval_ms=M     200, server-sent events, chunked; the last carries the hash of all before it
-    GET /ledger, GET /healthz              on the admin port
+    GET|POST|PUT /echo                   200, body `<request id> <sha256 of the received body>\\n`
+    GET /stream?events=N&interval_ms=M   200, server-sent events; the last has the hash of all before it
+    GET /ledger, GET /healthz            on the admin port
 
 A request counts as executed when its body has arrived in full, whether or not an answer gets through.
 """
@@ -69,7 +69,11 @@ def admin(ledger: Ledger) -> web.Application:
 async def start(application: web.Application, host: str, port: int) -> web.AppRunner:
     """Serves an application until the runner is cleaned up."""
     runner = web.AppRunner(
-        application, access_log=None, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=0.2, handle_signals=False
+        application,
+        access_log=None,
+        keepalive_timeout=KEEP_ALIVE_S,
+        shutdown_timeout=0.2,
+        handle_signals=False,
     )
     await runner.setup()
     await web.TCPSite(runner, host, port).start()

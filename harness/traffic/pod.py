@@ -1,0 +1,96 @@
+"""A pod of the load generator: made, waited for, and if it fails, quoted. Knows nothing of what runs in it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from kubernetes.client import ApiClient, ApiException, CoreV1Api
+
+from harness.errors import ClusterError, Timeout
+from harness.traffic.proxy import PodPort, Unreachable
+
+POLL_S = 0.1
+LOG_LINES = 20
+HOPELESS = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
+    | {"CreateContainerError", "CreateContainerConfigError", "RunContainerError", "CrashLoopBackOff"}
+)
+"""Reasons of a waiting container that waiting does not mend."""
+
+T = TypeVar("T")
+
+
+class Pod:
+    """One pod, by name."""
+
+    def __init__(self, client: ApiClient, namespace: str, name: str) -> None:
+        self._client, self._core = client, CoreV1Api(client)
+        self.namespace, self.name = namespace, name
+
+    def create(self, manifest: dict[str, Any]) -> None:
+        """Makes it; ClusterError."""
+        api: Any = self._core  # its types refuse manifests that are plain dictionaries
+        try:
+            api.create_namespaced_pod(self.namespace, manifest)
+        except ApiException as error:
+            raise ClusterError(
+                f"pod {self.name}: the cluster refused it: {error.reason}: {error.body}"
+            ) from error
+
+    def port(self, number: int) -> PodPort:
+        """A port of it, behind the API server's proxy."""
+        return PodPort(self._client, self.namespace, self.name, number)
+
+    def running_ip(self) -> str | None:
+        """Its address, once it runs."""
+        status = self._status()
+        return status.pod_ip if status and status.phase == "Running" and status.pod_ip else None
+
+    def wait(self, what: str, timeout_s: float, check: Callable[[], T | None]) -> T:
+        """Polls until `check` returns something; gives up early on a pod that ended or cannot start.
+
+        ClusterError with the pod's last log lines; Timeout when it was only too slow.
+        """
+        deadline, seen = time.monotonic() + timeout_s, ""
+        while True:
+            try:
+                result = check()
+                if result is not None:
+                    return result
+                trouble = self._trouble()
+            except (Unreachable, ApiException) as error:
+                seen = f"; last answer: {error}"
+                trouble = self._trouble()
+            if trouble:
+                raise ClusterError(f"pod {self.name} {trouble}{self._last_lines()}")
+            if time.monotonic() > deadline:
+                raise Timeout(f"pod {self.name}: waited {timeout_s:g} s {what}{seen}{self._last_lines()}")
+            time.sleep(POLL_S)
+
+    def _status(self) -> Any:
+        return self._core.read_namespaced_pod(self.name, self.namespace).status
+
+    def _trouble(self) -> str | None:
+        """Why it will never work, if so."""
+        try:
+            status = self._status()
+        except ApiException as error:
+            return "is gone" if error.status == 404 else None
+        if status is None:
+            return None
+        if status.phase in ("Failed", "Succeeded"):
+            return f"has ended ({status.phase})"
+        for container in status.container_statuses or []:
+            waiting = container.state.waiting if container.state else None
+            if waiting and waiting.reason in HOPELESS:
+                return f"cannot start: {waiting.reason}: {waiting.message or 'no message'}"
+        return None
+
+    def _last_lines(self) -> str:
+        try:
+            log = self._core.read_namespaced_pod_log(self.name, self.namespace, tail_lines=LOG_LINES)
+        except ApiException:
+            return "; its log cannot be read"
+        return f"; its last log lines:\n{log.rstrip()}" if log else "; its log is empty"

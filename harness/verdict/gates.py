@@ -1,0 +1,347 @@
+"""The conditions that a run must meet to mean anything. Each is a function of the evidence; `GATES` names them.
+
+A gate that is not met makes the classes that it concerns inconclusive: nothing passes for want of traffic. It never
+excuses a failure, with one exception (`Loss.excused`): a busy machine lets requests time out, whatever the sidecar
+does. So a request that merely timed out, or was in flight at the end, while its load generator was saturated or never
+stopped in order, is counted and shown, but makes its class inconclusive, not failed. Refused and reset connections,
+wrong statuses, corrupted and duplicated requests are failures always: no load makes a sound sidecar do that.
+
+Knows nothing of how a verdict is composed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from harness.record.ledger import SLOT_S, LoadLedger, Saturation, Slot
+from harness.record.report import Gate, Outcome
+from harness.record.upgrade import Upgrade
+from harness.verdict.phases import DISTURBED, Flip, Phases, Place, flips, window
+from harness.verdict.reconcile import Failed, Reconciled
+
+MAX_LATE_FRACTION = 0.02  # above this the load was not the load that was asked for
+MAX_CPU_FRACTION = 0.95  # of one core; a worker has one, and above this its latencies are its own
+LOCUST_LAG_S = 1.0  # Locust's workers report once a second or so: the last reports may not have arrived
+KEPT_ALIVE = ("keep-alive", "idle-keep-alive", "post")
+"""The classes whose connections live long enough to be there when a pod flips."""
+SHOWN = 3  # examples in a gate's text; a gate is a line, not a list
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """What a run has to have seen. `alternates` are the images that it goes through, in their order."""
+
+    min_requests: int
+    upgrades: int
+    pods: int
+    classes: Sequence[str]
+    version_header: str | None
+    alternates: Sequence[str] = ()
+    min_per_class_per_upgrade: int = 100
+    mode: Literal["hot", "cold"] = "hot"
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A failed request and the phase that it is put into."""
+
+    request: Failed
+    place: Place
+
+    @property
+    def excused(self) -> bool:
+        """The machine may be to blame: see the module."""
+        request = self.request
+        undecided = request.fate in ("lost", "executed_unanswered") and (
+            request.in_flight or request.seen == "timeout"
+        )
+        return undecided and (saturated(request.worker.saturation) or request.worker.stopped is None)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that gates look at. `locust_requests` is Locust's own total, where there is one."""
+
+    upgrades: Sequence[Upgrade]
+    loads: Sequence[LoadLedger]
+    reconciled: Reconciled
+    losses: Sequence[Loss]
+    requirements: Requirements
+    locust_requests: int | None = None
+
+    @cached_property
+    def phases(self) -> Phases:
+        """The pods' phases."""
+        return Phases(self.upgrades)
+
+    @cached_property
+    def slots(self) -> list[Slot]:
+        """All slots of all workers."""
+        return [slot for load in self.loads for slot in load.slots]
+
+    @cached_property
+    def sent(self) -> int:
+        """Requests in all."""
+        return sum(traffic.sent for traffic in self.reconciled.classes.values())
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a gate found. `classes` maps those concerned to what each lacks; empty: it concerns them all."""
+
+    outcome: Outcome
+    required: str
+    observed: str
+    classes: Mapping[str, str] = field(default_factory=dict)
+
+    def gate(self, name: str) -> Gate:
+        """The row of the report."""
+        return Gate(name=name, outcome=self.outcome, required=self.required, observed=self.observed)
+
+
+def saturated(saturation: Saturation) -> bool:
+    """The load generator could not keep its schedule, or was about not to."""
+    return saturation.late_fraction > MAX_LATE_FRACTION or saturation.cpu_fraction > MAX_CPU_FRACTION
+
+
+def _met(met: bool) -> Outcome:
+    return "passed" if met else "inconclusive"
+
+
+def _some(items: Iterable[str]) -> str:
+    listed = list(items)
+    more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
+    return ", ".join(listed[:SHOWN]) + more
+
+
+def zero_loss(evidence: Evidence) -> Finding:
+    """No request failed."""
+    losses = evidence.losses
+    excused = sum(loss.excused for loss in losses)
+    observed = f"{len(losses):,} of {evidence.sent:,} requests failed"
+    if excused:
+        observed += f"; {excused:,} of them timed out while the load generator could not keep up"
+    outcome: Outcome = "passed" if not losses else "failed" if excused < len(losses) else "inconclusive"
+    short = {loss.request.client.traffic_class: "requests failed" for loss in losses}
+    return Finding(outcome, "0 failed", observed, short)
+
+
+def requests(evidence: Evidence) -> Finding:
+    """Enough requests for the claim to be worth something."""
+    required = evidence.requirements.min_requests
+    return Finding(_met(evidence.sent >= required), f">= {required:,}", f"{evidence.sent:,}")
+
+
+def requests_in_upgrades(evidence: Evidence) -> Finding:
+    """Every class was busy while each upgrade lasted."""
+    required = evidence.requirements.min_per_class_per_upgrade
+    counts = {
+        (name, upgrade.index): in_window(
+            (slot for slot in evidence.slots if slot.traffic_class == name), *window(upgrade)
+        )
+        for name in evidence.requirements.classes
+        for upgrade in evidence.upgrades
+    }
+    few = {key: count for key, count in counts.items() if count < required}
+    least = min(counts.values(), default=0)
+    observed = f"{least:,} at least"
+    if few:
+        observed = _some(f"{name} {count:,} in upgrade {index}" for (name, index), count in few.items())
+    short = {name: f"too few requests in upgrade {index}" for name, index in few}
+    return Finding(
+        _met(bool(counts) and not few),
+        f">= {required:,} of each class sent or in flight between a patch and the end of its reset",
+        observed if counts else "no upgrade under traffic",
+        short,
+    )
+
+
+def in_window(slots: Iterable[Slot], start: float, end: float | None) -> int:
+    """Requests surely sent or in flight between two moments: slots that straddle one count for nothing.
+
+    In flight are those sent up to the end of the slot that holds `start` and not ended by then.
+    """
+    count = 0
+    for slot in slots:
+        if slot.at <= start:
+            count += slot.sent - slot.ended
+        elif end is None or slot.at + SLOT_S <= end:
+            count += slot.sent
+    return count
+
+
+def connections_across_flips(evidence: Evidence) -> Finding:
+    """Long-lived connections were there when each pod flipped."""
+    required = "one that lived across, or was told to close, per flip and class of " + ", ".join(KEPT_ALIVE)
+    if evidence.requirements.mode == "cold":
+        return Finding("skipped", required, "a cold upgrade flips nothing")
+    classes = [name for name in KEPT_ALIVE if name in evidence.requirements.classes]
+    seen = [flip for upgrade in evidence.upgrades for flip in flips(upgrade)]
+    expected = sum(len(upgrade.pods) for upgrade in evidence.upgrades)
+    lacking = [(name, flip) for name in classes for flip in seen if not _crossed(evidence, name, flip)]
+    observed = f"{len(seen) * len(classes) - len(lacking)} of {expected * len(classes)}"
+    if lacking:
+        observed += "; none for " + _some(
+            f"{name} at {flip.pod} in upgrade {flip.upgrade}" for name, flip in lacking
+        )
+    if len(seen) < expected:
+        observed += f"; {expected - len(seen)} flips were not seen"
+        return Finding("inconclusive", required, observed)
+    short = {
+        name: f"no connection across the flip of {flip.pod} in upgrade {flip.upgrade}"
+        for name, flip in lacking
+    }
+    return Finding(_met(bool(seen) and not lacking), required, observed, short)
+
+
+def _crossed(evidence: Evidence, traffic_class: str, flip: Flip) -> bool:
+    """Whether a connection was open when the flip began and either outlived it or was told to close from then on."""
+    for connection in (connection for load in evidence.loads for connection in load.connections):
+        if (connection.traffic_class, connection.pod) != (
+            traffic_class,
+            flip.pod,
+        ) or connection.opened > flip.start:
+            continue
+        outlived = flip.end is not None and (connection.ended is None or connection.ended >= flip.end)
+        told = connection.told_at is not None and connection.told_at >= flip.start - flip.precision_s
+        if outlived or told:
+            return True
+    return False
+
+
+def versions_answered(evidence: Evidence) -> Finding:
+    """Both versions answered at each pod in each upgrade: there really was something to upgrade."""
+    header = evidence.requirements.version_header
+    required = "the version before and the version after, at each pod in each upgrade"
+    if header is None:
+        return Finding(
+            "inconclusive", required, "no header names the version: give one with --version-header"
+        )
+    answers = [slot for slot in evidence.slots if slot.versions]
+    if not answers:
+        return Finding("inconclusive", required, f"no answer has the header {header}")
+    images = {*evidence.requirements.alternates, *(upgrade.to for upgrade in evidence.upgrades)}
+    by_tag = any(tag(image) in slot.versions for image in images for slot in answers)
+    lacking = []
+    pods = [(upgrade, pod) for upgrade in evidence.upgrades for pod in upgrade.pods]
+    for upgrade, pod in pods:
+        seen: Counter[str] = Counter()
+        for slot in answers:
+            if (
+                slot.pod == pod.name
+                and slot.at + SLOT_S > upgrade.patched
+                and slot.at <= (upgrade.settled or slot.at)
+            ):
+                seen.update(slot.versions)
+        before, after = tag(pod.from_), tag(pod.to)
+        wanted = {before, after} if by_tag and before != after else None
+        if not (wanted <= set(seen) if wanted else len(seen) > 1):
+            lacking.append(
+                f"{pod.name} in upgrade {upgrade.index} saw {' and '.join(sorted(seen)) or 'none'}"
+            )
+    observed = f"{len(pods) - len(lacking)} of {len(pods)}"
+    if lacking:
+        observed += "; " + _some(lacking)
+    return Finding(_met(bool(pods) and not lacking), required, observed)
+
+
+def tag(image: str) -> str:
+    """The tag of an image's name, `latest` where there is none: `registry:5000/team/proxy:v2@sha256:…` -> `v2`."""
+    _, _, last = image.partition("@")[0].rpartition("/")
+    return last.partition(":")[2] or "latest"
+
+
+def upgrades_settled(evidence: Evidence) -> Finding:
+    """As many upgrades as were asked for came to their end, at every pod."""
+    upgrades, pods = evidence.requirements.upgrades, evidence.requirements.pods
+    settled = [upgrade for upgrade in evidence.upgrades if upgrade.settled is not None]
+    partial = [upgrade for upgrade in settled if len(upgrade.pods) < pods]
+    observed = f"{len(settled)} settled"
+    if partial:
+        observed += "; " + _some(
+            f"upgrade {upgrade.index} of {len(upgrade.pods)} pods" for upgrade in partial
+        )
+    return Finding(
+        _met(len(settled) >= upgrades and not partial), f"{upgrades} of {pods} pods each", observed
+    )
+
+
+def generator_kept_up(evidence: Evidence) -> Finding:
+    """The load was the load that was asked for."""
+    required = f"late <= {MAX_LATE_FRACTION:.1%}, processor <= {MAX_CPU_FRACTION:.0%} of a core"
+    if not evidence.loads:
+        return Finding("inconclusive", required, "no load generator reported")
+    saturations = [load.saturation for load in evidence.loads]
+    late = max(saturation.late_fraction for saturation in saturations)
+    cpu = max(saturation.cpu_fraction for saturation in saturations)
+    lag = max(saturation.max_lag_ms for saturation in saturations)
+    observed = f"late {late:.1%} (by {lag:,.0f} ms at most), processor {cpu:.0%}"
+    return Finding(_met(not any(map(saturated, saturations))), required, observed)
+
+
+def ledgers_complete(evidence: Evidence) -> Finding:
+    """Both sides handed in what they saw."""
+    required = "one of each load generator, closed in order, and one of each application"
+    unstopped = [load.worker for load in evidence.loads if load.stopped is None]
+    lacking = [f"load generator {worker} never stopped" for worker in unstopped]
+    lacking += [f"ledger missing: application {pod}" for pod in evidence.reconciled.missing]
+    if not evidence.loads:
+        lacking.append("ledger missing: load generator")
+    whose = {
+        client.traffic_class: f"ledger missing: application {client.pod}"
+        for load in evidence.loads
+        for client in load.clients
+        if client.pod in evidence.reconciled.missing
+    }
+    return Finding(_met(not lacking), required, _some(lacking) or "all", {} if unstopped else whose)
+
+
+def ledgers_agree(evidence: Evidence) -> Finding:
+    """Neither side knows of a request that the other cannot have."""
+    found = evidence.reconciled
+    doubts = {
+        "executed but never sent": found.unexpected,
+        "answered but never executed": found.unrecorded,
+        "contradictory": found.contradictions,
+    }
+    observed = ", ".join(f"{count:,} {what}" for what, count in doubts.items() if count)
+    return Finding(_met(not observed), "every request known to both sides", observed or "all")
+
+
+def failures_in_upgrades(evidence: Evidence) -> Finding | None:
+    """The negative control: what a cold upgrade loses, it loses while it upgrades."""
+    if evidence.requirements.mode == "hot":
+        return None
+    outside = [loss for loss in evidence.losses if loss.place.phase not in DISTURBED]
+    observed = f"{len(evidence.losses) - len(outside):,} of {len(evidence.losses):,}"
+    return Finding(_met(bool(evidence.losses) and not outside), "every failure, and at least one", observed)
+
+
+def locust_agrees(evidence: Evidence) -> Finding | None:
+    """Locust counted what the ledgers hold, but for what ended in its last reports."""
+    if evidence.locust_requests is None:
+        return None
+    last = max((slot.at for slot in evidence.slots), default=0.0)
+    ended = sum(slot.ended for slot in evidence.slots if slot.at < last - LOCUST_LAG_S)
+    met = ended <= evidence.locust_requests <= evidence.sent
+    return Finding(_met(met), f"{ended:,} to {evidence.sent:,}", f"{evidence.locust_requests:,}")
+
+
+GATES: tuple[tuple[str, Callable[[Evidence], Finding | None]], ...] = (
+    ("no request failed", zero_loss),
+    ("failures lie in the upgrades", failures_in_upgrades),
+    ("requests", requests),
+    ("requests in each upgrade", requests_in_upgrades),
+    ("connections across each flip", connections_across_flips),
+    ("both versions answered", versions_answered),
+    ("upgrades settled", upgrades_settled),
+    ("load generator kept up", generator_kept_up),
+    ("ledgers complete", ledgers_complete),
+    ("ledgers agree", ledgers_agree),
+    ("Locust agrees", locust_agrees),
+)
+"""In the order in which the report shows them. A function that returns None does not apply."""

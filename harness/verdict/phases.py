@@ -1,0 +1,101 @@
+"""Puts moments into the phases of a pod's upgrades. Knows nothing of requests.
+
+A pod is in the phase that started last. Before its first phase of an upgrade, and between two upgrades, it is steady.
+A gap between two phases belongs to the one before it: what the pod did last is what it is still doing.
+
+Something that lasts (a request from its intended send time to its failure) is put where it can do the most harm:
+1. into the phase in which it ended, if that is a phase of an upgrade (upgrade, migration, reset);
+2. else into the phase in which it began, if that is one;
+3. else into the first such phase that it lasted through;
+4. else into the phase in which it began.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from harness.record.upgrade import Phase, PhaseName, Upgrade
+
+DISTURBED: tuple[PhaseName, ...] = ("upgrade", "migration", "reset")
+"""The phases in which something is done to the pod; a failure outside of them is not the upgrade's doing."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a moment lies: the pod's phase, and the upgrade that is under way."""
+
+    phase: PhaseName
+    upgrade: int | None
+
+
+@dataclass(frozen=True)
+class Flip:
+    """One pod's change of sidecars in one upgrade. `end` is None where it was not seen to end."""
+
+    upgrade: int
+    pod: str
+    start: float
+    end: float | None
+    precision_s: float
+
+
+class Phases:
+    """All phases of all pods."""
+
+    def __init__(self, upgrades: Sequence[Upgrade]) -> None:
+        self._upgrades = sorted(upgrades, key=lambda upgrade: upgrade.patched)
+        self._phases: dict[str, list[tuple[int, Phase]]] = {}
+        for upgrade in self._upgrades:
+            for pod in upgrade.pods:
+                ordered = sorted(pod.phases, key=lambda phase: phase.start)
+                self._phases.setdefault(pod.name, []).extend((upgrade.index, phase) for phase in ordered)
+        self._starts = {pod: [phase.start for _, phase in phases] for pod, phases in self._phases.items()}
+
+    def at(self, pod: str, time: float) -> Place:
+        """The phase of a pod at a moment."""
+        under_way = self._under_way(time)
+        before = bisect_right(self._starts.get(pod, []), time)
+        if not before:
+            return Place("steady", under_way)
+        index, phase = self._phases[pod][before - 1]
+        ended = phase.end is not None and phase.end <= time
+        last_of_upgrade = before == len(self._phases[pod]) or self._phases[pod][before][0] != index
+        waits_for_next = under_way not in (None, index) and (ended or phase.name == "settled")
+        if waits_for_next or (ended and last_of_upgrade):
+            return Place("steady", under_way)
+        return Place(phase.name, under_way)
+
+    def during(self, pod: str, start: float, end: float) -> Place:
+        """The phase that something lasting from `start` to `end` is put into."""
+        began, ended = self.at(pod, start), self.at(pod, end)
+        if ended.phase in DISTURBED:
+            return ended
+        if began.phase in DISTURBED:
+            return began
+        within = (phase for _, phase in self._phases.get(pod, []) if start < phase.start <= end)
+        first = next((phase for phase in within if phase.name in DISTURBED), None)
+        return self.at(pod, first.start) if first else began
+
+    def _under_way(self, time: float) -> int | None:
+        for upgrade in reversed(self._upgrades):
+            if upgrade.patched <= time and (upgrade.settled is None or time <= upgrade.settled):
+                return upgrade.index
+        return None
+
+
+def window(upgrade: Upgrade) -> tuple[float, float | None]:
+    """From the patch until the last pod's last phase of the upgrade is over (hot: its reset); None: not seen to end."""
+    phases = [phase for pod in upgrade.pods for phase in pod.phases if phase.name in DISTURBED]
+    ends = [phase.end for phase in phases]
+    known = [end for end in ends if end is not None]
+    return upgrade.patched, max(known) if known and len(known) == len(ends) else upgrade.settled
+
+
+def flips(upgrade: Upgrade) -> Iterator[Flip]:
+    """The migrations of an upgrade's pods; a pod whose migration was not seen has none."""
+    for pod in upgrade.pods:
+        for phase in pod.phases:
+            if phase.name == "migration":
+                yield Flip(upgrade.index, pod.name, phase.start, phase.end, phase.precision_ms / 1000)

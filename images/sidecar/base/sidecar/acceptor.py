@@ -1,0 +1,79 @@
+"""Accepts from one listening socket that another process may hold as well. Knows nothing of HTTP.
+
+Stopping is exact: what was accepted is counted until its connection is up, and nothing is accepted after `stop`.
+The socket itself stays open, so that `start` can be called again. It is never shut down: that would refuse
+connections for both holders.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+
+from sidecar.address import Address
+from sidecar.proxy.client import ClientConnection
+from sidecar.proxy.service import Service
+
+_BATCH = 64  # connections a turn, so that others have theirs
+_PAUSE_S = 0.1  # when descriptors or memory have run out: retrying at once would spin
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class Acceptor:
+    """One listener of this process."""
+
+    def __init__(self, address: Address, sock: socket.socket, service: Service) -> None:
+        self.address, self.sock, self._service = address, sock, service
+        self._loop = asyncio.get_running_loop()
+        self._accepting = False
+        self._attaching: set[asyncio.Task[None]] = set()
+        sock.setblocking(False)
+
+    def start(self) -> None:
+        """Accepts from now on."""
+        if not self._accepting:
+            self._accepting = True
+            self._loop.add_reader(self.sock.fileno(), self._readable)
+
+    def stop(self) -> None:
+        """Accepts no more; the socket stays open."""
+        if self._accepting:
+            self._accepting = False
+            self._loop.remove_reader(self.sock.fileno())
+
+    def close(self) -> None:
+        """For good. Connections that were queued are served first: closing would reset them."""
+        if self._accepting:
+            self._readable()
+        self.stop()
+        self.sock.close()
+
+    def _readable(self) -> None:
+        for _ in range(_BATCH):
+            if not self._accepting:
+                return
+            try:
+                connection, peer = self.sock.accept()
+            except BlockingIOError:  # the other holder may have been quicker
+                return
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    self.stop()
+                    self._loop.call_later(_PAUSE_S, self.start)
+                    return
+                continue  # this one connection is gone already
+            connection.setblocking(False)
+            forwarded = b"unknown" if self.address.family == "unix" else peer[0].encode()
+            self._service.arriving += 1
+            task = self._loop.create_task(self._attach(connection, forwarded))
+            self._attaching.add(task)
+            task.add_done_callback(self._attaching.discard)
+
+    async def _attach(self, connection: socket.socket, forwarded: bytes) -> None:
+        client = ClientConnection(self._service, forwarded)
+        try:
+            await self._loop.connect_accepted_socket(lambda: client, connection)
+        except OSError:
+            connection.close()
+            self._service.vanished()

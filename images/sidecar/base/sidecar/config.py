@@ -1,0 +1,124 @@
+"""The environment, checked: every setting of the sidecar is declared here. Knows nothing of what uses them."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from sidecar import address
+from sidecar.address import Address
+from sidecar.errors import ConfigError
+from sidecar.role import versions
+
+# Numbers with their defaults. Seconds unless the name says otherwise.
+SECONDS = {
+    # Bounds a drain, and with it the hook. Below the 30 s of grace that a pod usually has.
+    "SIDECAR_DRAIN_DEADLINE_S": 20.0,
+    # A connection that stays silent for so long in a drain is closed: long enough for a client that uses its
+    # connection every few seconds to be told, short enough that pools of idle clients do not cost the deadline.
+    "SIDECAR_DRAIN_IDLE_S": 5.0,
+    # From the first look for a predecessor to the commit.
+    "SIDECAR_HANDOVER_TIMEOUT_S": 5.0,
+    # After TERM: what a busy connection of a working process gets.
+    "SIDECAR_STOP_S": 5.0,
+    "SIDECAR_HEADER_TIMEOUT_S": 15.0,
+    "SIDECAR_BODY_TIMEOUT_S": 60.0,
+    "SIDECAR_IDLE_TIMEOUT_S": 3600.0,
+    "SIDECAR_CONNECT_TIMEOUT_S": 5.0,
+    "SIDECAR_UPSTREAM_TIMEOUT_S": 60.0,
+    # Applications close idle connections after 2 s (gunicorn) or more; staying below avoids the race.
+    "SIDECAR_UPSTREAM_IDLE_S": 1.0,
+}
+BYTES = {"SIDECAR_HEADER_LIMIT": 65536, "SIDECAR_BODY_LIMIT": 0}  # a body limit of 0 is none
+RELEASE_FILE = "/etc/sidecar-release"
+
+
+class Config(NamedTuple):
+    """What the environment says. `version` is None when SidecarSet set none."""
+
+    version: int | None
+    alt: int
+    release: str
+    listen: tuple[Address, ...]
+    upstream: Address
+    directory: str
+    drain_deadline_s: float
+    drain_idle_s: float
+    handover_timeout_s: float
+    stop_s: float
+    header_timeout_s: float
+    body_timeout_s: float
+    idle_timeout_s: float
+    connect_timeout_s: float
+    upstream_timeout_s: float
+    upstream_idle_s: float
+    header_limit: int
+    body_limit: int
+
+    @property
+    def generation(self) -> str:
+        """The name of this process among those that share the directory."""
+        return "unset" if self.version is None else str(self.version)
+
+
+def read(environment: Mapping[str, str]) -> Config:
+    """The configuration, or ConfigError with one line: variable, value, remedy."""
+    version, alt = versions(environment)
+    listen = [
+        address.parse(part.strip(), "SIDECAR_LISTEN")
+        for part in environment.get("SIDECAR_LISTEN", "0.0.0.0:9091").split(",")
+    ]
+    twice = [str(one) for one in listen if listen.count(one) > 1]
+    if twice:
+        raise ConfigError(f"SIDECAR_LISTEN: {twice[0]} is given twice; leave one out")
+    directory = environment.get("SIDECAR_HANDOVER_DIR") or f"/dev/shm/sidecar-{os.geteuid()}"
+    if not directory.startswith("/") or len(directory.encode()) > 60:  # a unix path holds 107, names need the rest
+        raise ConfigError(f"SIDECAR_HANDOVER_DIR={directory!r} has to be an absolute path of at most 60 bytes")
+    return Config(
+        version,
+        alt,
+        _release(environment.get("SIDECAR_RELEASE_FILE", RELEASE_FILE)),
+        tuple(listen),
+        address.parse(environment.get("SIDECAR_UPSTREAM", "127.0.0.1:8080"), "SIDECAR_UPSTREAM"),
+        directory,
+        *(_seconds(environment, name, default) for name, default in SECONDS.items()),
+        *(_bytes(environment, name, default) for name, default in BYTES.items()),
+    )
+
+
+def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:
+    text = environment.get(name)
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not (math.isfinite(value) and 0 < value <= 86400):
+        raise ConfigError(f"{name}={text!r} is no time; give seconds, more than 0 and at most 86400")
+    return value
+
+
+def _bytes(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name)
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 19) or (not int(text) and default):
+        raise ConfigError(f"{name}={text!r} is no size; give bytes as digits")
+    return int(text)
+
+
+def _release(path: str) -> str:
+    """The image says which release it is; without such a file it is none."""
+    try:
+        with open(path, encoding="ascii") as file:
+            release = file.read(100).strip()
+    except FileNotFoundError:
+        return "unreleased"
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    if not 1 <= len(release) <= 64 or not all(letter.isalnum() or letter in "._+-" for letter in release):
+        raise ConfigError(f"{path} holds {release!r}; a release has 1 to 64 letters, digits, dots and dashes")
+    return release

@@ -1,0 +1,1 @@
+"""Handing listening sockets over from a predecessor to its successor. Knows nothing of HTTP."""

@@ -1,0 +1,34 @@
+"""Answers that the sidecar gives itself. They carry `x-sidecar-error`, so that nobody takes them for the application's."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+REASONS = {
+    "body-limit": "the body is larger than this proxy takes",
+    "body-timeout": "the body did not come in time",
+    "connect-unsupported": "this listener is no forward proxy",
+    "header-limit": "the header is larger than this proxy takes",
+    "header-timeout": "the header did not come in time",
+    "host": "exactly one valid Host is needed",
+    "malformed": "this is no HTTP/1 request",
+    "method": "this method is unknown",
+    "chunks": "the chunked body is malformed",
+    "target": "this request target cannot be served",
+    "transfer-encoding": "only Transfer-Encoding: chunked is served, and in HTTP/1.1",
+    "upgrade-unsupported": "this proxy passes no WebSocket on",
+    "upstream-closed": "the application closed the connection without an answer",
+    "upstream-connect": "the application cannot be reached",
+    "upstream-malformed": "the application's answer is no HTTP/1 response",
+    "upstream-timeout": "the application did not answer in time",
+    "version": "only HTTP/1.0 and HTTP/1.1 are served",
+}
+
+
+def answer(status: int, reason: str, stamp: bytes, head: bool = False) -> bytes:
+    """A whole response; `stamp` ends its header (fields that every response carries, and the empty line)."""
+    text = REASONS[reason].encode() + b"\n"
+    return (
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+        f"Content-Type: text/plain\r\nContent-Length: {len(text)}\r\nx-sidecar-error: {reason}"
+    ).encode() + (stamp if head else stamp + text)

@@ -1,0 +1,425 @@
+"""One connection from a client: reads requests, has each one answered, in order, one at a time.
+
+What was read ahead stays in `_buffer`, and messages are framed here rather than by a parser: a connection can be moved
+to another process at any message's end. Knows nothing of listeners or hand-overs; of a drain only that there is one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from sidecar.proxy.answers import answer
+from sidecar.proxy.body import BadBodyError, Chunks, Length
+from sidecar.proxy.head import CHUNKED, UNTIL_CLOSE, RefusedError, Request, Response, request
+
+if TYPE_CHECKING:
+    from sidecar.proxy.service import Service
+    from sidecar.proxy.upstream import UpstreamConnection
+
+# Between the last answer and the close: long enough for a client to read it and close first. Closing with unread
+# bytes would send RST, which can take the answer away from the client.
+LINGER_S = 2.0
+READ_AHEAD = 65536  # bytes of pipelined requests, beyond which the client has to wait
+
+
+class State(IntEnum):
+    """Where a connection stands."""
+
+    IDLE = 0  # between requests
+    HEAD = 1  # part of a request's head is there
+    EXCHANGE = 2  # a request is with the application
+    SKIP = 3  # answered, but the request's body is still coming
+    LINGER = 4  # nothing is served any more
+
+
+class ClientConnection(asyncio.Protocol):
+    """A connection from a client."""
+
+    __slots__ = (
+        "_body",
+        "_broken",
+        "_buffer",
+        "_closing",
+        "_connecting",
+        "_deadline",
+        "_ended",
+        "_forwarded",
+        "_full",
+        "_paused",
+        "_queue",
+        "_rechunk",
+        "_request",
+        "_service",
+        "_slow",
+        "_started",
+        "_state",
+        "_upstream",
+        "forced",
+        "silent_since",
+        "told",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, service: Service, forwarded: bytes) -> None:
+        self._service, self._forwarded = service, forwarded
+        self._state = State.IDLE
+        self._buffer = b""
+        self._request: Request
+        self._body: Length | Chunks | None = None  # of the request, while it is coming
+        self._queue: list[bytes] = []  # for an application that is being connected to
+        self._connecting: asyncio.Task[None] | None = None
+        self._upstream: UpstreamConnection | None = None
+        self._started = False  # the answer has begun
+        self._closing = False  # the connection ends with this answer
+        self._rechunk = False  # the answer's end would be the close: make chunks of it
+        self._full = False  # the application reads slowly
+        self._slow = False  # the client reads slowly
+        self._paused = False
+        self._ended = False  # the client has sent FIN
+        self._deadline = 0.0
+        self.silent_since: float | None = service.now  # None: not idle
+        self.told = False  # was told to close because of a drain
+        self.forced = False
+
+    # -- asyncio.Protocol ------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is up."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self._deadline = self._service.now + self._service.limits.idle_s
+        self._service.arrived(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The connection has ended; what the application does for it is of no use any more."""
+        if self._upstream is not None:
+            self._upstream.close()
+            self._upstream = None
+        if self._connecting is not None:
+            self._connecting.cancel()
+        self._state = State.LINGER
+        self._service.gone(self)
+
+    def eof_received(self) -> bool:
+        """The client sends no more. It still gets the answer to what it sent whole."""
+        self._ended = True
+        return self._state is State.EXCHANGE and self._body is None
+
+    def pause_writing(self) -> None:
+        """The client reads slowly: the application has to wait."""
+        self._slow = True
+        if self._upstream is not None:
+            self._upstream.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self._slow = False
+        if self._upstream is not None:
+            self._upstream.transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of requests."""
+        state = self._state
+        if state <= State.HEAD:
+            self._read(self._buffer + data if self._buffer else data)
+        elif state is State.LINGER:
+            pass
+        elif self._body is not None:
+            self._read_body(data)
+        else:
+            self._buffer += data
+            self._throttle()
+
+    # -- requests ------------------------------------------------------------------------------------------------
+
+    def _read(self, data: bytes) -> None:
+        """Takes the next request, if its head is whole."""
+        if data[:1] in b"\r\n":
+            data = data.lstrip(b"\r\n")  # some clients end a body with an extra line
+            if not data:
+                self._idle(b"")
+                return
+        end = data.find(b"\r\n\r\n") + 4
+        if end < 4 or end > self._service.limits.header:
+            self._read_part(data)
+            return
+        self.silent_since = None
+        try:
+            self._request = wanted = request(data[:end], self._forwarded)
+        except RefusedError as error:
+            self._refuse(error.status, error.reason)
+            return
+        self._state = State.EXCHANGE
+        self._started = False
+        self._closing = wanted.close
+        data = data[end:]
+        if not wanted.length:
+            self._body = None
+            self._buffer = data
+            self._forward(wanted.forward)
+            return
+        limit = self._service.limits.body
+        if limit and wanted.length > limit:
+            self._refuse(413, "body-limit")
+            return
+        self._body = Chunks() if wanted.length == CHUNKED else Length(wanted.length)
+        self._buffer = b""
+        self._read_body(data, wanted.forward)
+
+    def _read_part(self, data: bytes) -> None:
+        """Keeps part of a head, unless it is too long already or breaks the grammar."""
+        if len(data) > self._service.limits.header:
+            self._refuse(431, "header-limit")
+        elif data.count(b"\n") != data.count(b"\r\n"):
+            self._refuse(400, "malformed")
+        else:
+            self._buffer = data
+            if self._state is State.IDLE:
+                self._state = State.HEAD
+                self.silent_since = None
+                self._deadline = self._service.now + self._service.limits.header_s
+
+    def _read_body(self, data: bytes, head: bytes = b"") -> None:
+        """Passes the body on, and keeps what follows it."""
+        body = self._body
+        assert body is not None
+        try:
+            taken = body.take(data)
+        except BadBodyError:
+            self._refuse(400, "chunks")
+            return
+        limit = self._service.limits.body
+        if limit and isinstance(body, Chunks) and body.payload > limit:
+            self._refuse(413, "body-limit")
+            return
+        if body.done:
+            self._body = None
+            self._buffer = data[taken:]
+        if self._state is State.SKIP:
+            if body.done:
+                self._next()
+            return
+        self._deadline = self._service.now + self._service.limits.body_s
+        self._forward(head + data[:taken])
+
+    def _forward(self, data: bytes) -> None:
+        """Sends to the application: over an idle connection, over a new one, or later."""
+        if self._body is None:
+            self._deadline = self._service.now + self._service.limits.upstream_s
+        if self._upstream is not None:
+            self._upstream.send(data)
+            return
+        if self._connecting is None:
+            upstream = self._service.pool.take()
+            if upstream is not None:
+                self._start(upstream, data)
+                return
+            self._connecting = asyncio.get_running_loop().create_task(self._connect())
+        self._queue.append(data)
+        self._throttle()
+
+    async def _connect(self) -> None:
+        try:
+            upstream = await self._service.pool.connect()
+        except TimeoutError:
+            self._connecting = None
+            self.upstream_failed(504, "upstream-connect")
+        except OSError:
+            self._connecting = None
+            self.upstream_failed(502, "upstream-connect")
+        else:
+            self._connecting = None
+            if self._state is not State.EXCHANGE:  # refused or gone meanwhile
+                self._service.pool.put(upstream)
+                return
+            data = b"".join(self._queue)
+            self._queue.clear()
+            self._start(upstream, data)
+            self._throttle()
+
+    def _start(self, upstream: UpstreamConnection, data: bytes) -> None:
+        self._upstream = upstream
+        if self._slow:
+            upstream.transport.pause_reading()
+        upstream.start(self, self._request, data)
+
+    def _throttle(self) -> None:
+        """Reads from the client only what can be passed on or may be kept."""
+        wait = self._state is State.EXCHANGE and (
+            self._full
+            or (self._body is None and len(self._buffer) > READ_AHEAD)
+            or (self._connecting is not None and self._body is not None)
+        )
+        if wait is not self._paused and not self.transport.is_closing():
+            self._paused = wait
+            if wait:
+                self.transport.pause_reading()
+            else:
+                self.transport.resume_reading()
+
+    # -- answers (called by the connection to the application) --------------------------------------------------
+
+    def interim(self, response: Response) -> None:
+        """A 1xx response; HTTP/1.0 knows none."""
+        if not self._request.old:
+            self.transport.write(response.forward + b"\r\n\r\n")
+
+    def response_head(self, response: Response, complete: bool) -> bytes:
+        """The head as this client gets it; `complete` says that the whole body is at hand."""
+        self._started = True
+        self._rechunk = response.length == UNTIL_CLOSE and not self._request.old
+        if self._body is not None and (complete or self._request.expects):
+            # Answered early: whether the rest of the body will ever come is unknown.
+            self._closing = True
+        elif self._service.drain is not None and not self._buffer and not self._closing:
+            # Requests that are here already are answered first: only the last one is told.
+            self._closing = self.told = True
+        framing = b"\r\nTransfer-Encoding: chunked" if self._rechunk else response.framing
+        return response.forward + framing + (self._service.stamp_close if self._closing else self._service.stamp)
+
+    def response_data(self, head: bytes, data: bytes) -> None:
+        """Part of the answer."""
+        if self._rechunk and data:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        if head or data:
+            self.transport.write(head + data if data else head)
+
+    def upstream_done(self, reusable: bool) -> None:
+        """The answer is complete."""
+        upstream, self._upstream = self._upstream, None
+        assert upstream is not None
+        if reusable and self._body is None:
+            if self._slow:
+                upstream.transport.resume_reading()
+            self._service.pool.put(upstream)
+        else:
+            upstream.close()
+        if self._rechunk:
+            self.transport.write(b"0\r\n\r\n")
+        self._full = False
+        if self._closing or (self._ended and not self._buffer):
+            self._linger()
+        elif self._body is not None:
+            self._state = State.SKIP
+            self._deadline = self._service.now + self._service.limits.body_s
+            self._throttle()
+        else:
+            self._next()
+
+    def upstream_failed(self, status: int, reason: str) -> None:
+        """There will be no answer from the application."""
+        if self._state is not State.EXCHANGE:
+            return
+        self._upstream = None
+        self._queue.clear()
+        if self._body is not None or self._closing:
+            self._refuse(status, reason)
+            return
+        if self._service.drain is not None and not self._buffer:
+            self.told = True
+            self._refuse(status, reason)
+            return
+        self.transport.write(answer(status, reason, self._service.stamp, self._request.head))
+        self._full = False
+        if self._ended and not self._buffer:
+            self._linger()
+        else:
+            self._next()
+
+    def upstream_broke(self) -> None:
+        """The answer has begun and will not be complete: ending the connection is the only way to say so."""
+        self._upstream = None
+        self._broken()
+
+    def upstream_full(self, full: bool) -> None:
+        """Whether the application has to catch up."""
+        self._full = full
+        self._throttle()
+
+    # -- ends ----------------------------------------------------------------------------------------------------
+
+    def _next(self) -> None:
+        """After an answer: the next request, which may be here already."""
+        data = self._buffer
+        self._idle(data)
+        if data:
+            self._read(data)
+        if self._paused:
+            self._throttle()
+
+    def _idle(self, data: bytes) -> None:
+        self._state = State.IDLE
+        self._buffer = data
+        self.silent_since = self._service.now
+        self._deadline = self._service.now + self._service.limits.idle_s
+
+    def _refuse(self, status: int, reason: str) -> None:
+        """Answers here and ends the connection."""
+        if self._upstream is not None:
+            self._upstream.close()
+            self._upstream = None
+        if self._state is State.EXCHANGE and self._started:
+            self._broken()
+            return
+        if self._state is not State.SKIP:
+            head = self._state is State.EXCHANGE and self._request.head
+            self.transport.write(answer(status, reason, self._service.stamp_close, head))
+        self._linger()
+
+    def _broken(self) -> None:
+        self._state = State.LINGER
+        self.transport.abort()
+
+    def _linger(self) -> None:
+        """Half-closes, then waits for the client to close."""
+        self._state = State.LINGER
+        self._buffer = b""
+        self._body = None
+        self.silent_since = None
+        self._deadline = self._service.now + LINGER_S
+        if self.transport.is_closing():
+            return
+        if self._ended:
+            self.transport.close()
+            return
+        self.transport.write_eof()
+        self._throttle()
+
+    def close_silent(self) -> None:
+        """Ends an idle connection; a request that crosses with this is never executed."""
+        self.forced = True
+        self._linger()
+
+    def cut(self) -> None:
+        """Ends the connection in mid-exchange, at the end of a drain."""
+        if self._state is not State.LINGER:
+            self.forced = True
+            self._broken()
+
+    def tick(self, now: float) -> None:
+        """Looks at this connection's time-out."""
+        if now < self._deadline:
+            return
+        state = self._state
+        if state is State.LINGER:
+            if self.transport.get_write_buffer_size():
+                self._deadline = now + LINGER_S  # the answer itself is still on its way
+            else:
+                self.transport.abort()
+        elif state is State.IDLE:
+            self._linger()
+        elif state is State.HEAD:
+            self._refuse(408, "header-timeout")
+        elif state is State.SKIP:
+            self._linger()
+        elif self._body is not None:
+            if self._paused:
+                self._deadline = now + self._service.limits.body_s  # it is not the client who is slow
+            else:
+                self._refuse(408, "body-timeout")
+        elif not self._started:
+            self._refuse(504, "upstream-timeout")

@@ -1,0 +1,167 @@
+"""One connection to the application: sends a request, reads its answer, tells the client's side.
+
+Knows nothing of the client's protocol state. One exchange at a time; between exchanges it belongs to the pool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING
+
+from sidecar.proxy.body import BadBodyError, Chunks, Length, UntilClose
+from sidecar.proxy.head import CHUNKED, UNTIL_CLOSE, BadResponseError, Request, response
+
+if TYPE_CHECKING:
+    from sidecar.proxy.client import ClientConnection
+    from sidecar.proxy.pool import Pool
+
+HEAD_LIMIT = 262144  # bytes of a response's header; the application is trusted further than clients are
+_PEEK = socket.MSG_PEEK | socket.MSG_DONTWAIT
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """A connection to the application."""
+
+    __slots__ = ("_body", "_client", "_closed", "_head", "_pool", "_request", "_reusable", "_sock", "idle_since", "transport")
+
+    transport: asyncio.Transport
+
+    def __init__(self, pool: Pool, sock: socket.socket) -> None:
+        self._pool, self._sock = pool, sock
+        self.idle_since = 0.0
+        self._client: ClientConnection | None = None
+        self._request: Request
+        self._head = b""
+        self._body: Length | Chunks | UntilClose | None = None  # None: the head is not complete
+        self._reusable = False
+        self._closed = False
+
+    def usable(self, now: float, idle_s: float) -> bool:
+        """Whether a request may be sent: open, silent, and not about to be closed."""
+        if self._closed or self.transport.is_closing() or now - self.idle_since > idle_s:
+            return False
+        if now == self.idle_since:
+            return True  # used within this tick
+        try:
+            self._sock.recv(1, _PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False  # an end, or bytes that nobody asked for
+
+    def start(self, client: ClientConnection, request: Request, data: bytes) -> None:
+        """Sends a request's head and as much of its body as is there."""
+        self._client, self._request = client, request
+        self._head, self._body = b"", None
+        self.transport.write(data)
+
+    def send(self, data: bytes) -> None:
+        """Sends more of the body."""
+        self.transport.write(data)
+
+    def close(self) -> None:
+        """Ends the connection; nobody is told."""
+        self._client = None
+        if not self._closed:
+            self.transport.abort()
+
+    # -- asyncio.Protocol ------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is up."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The application closed, or the connection broke."""
+        self._closed = True
+        client, self._client = self._client, None
+        if client is None:
+            self._pool.discard(self)
+        elif self._body is None:
+            client.upstream_failed(502, "upstream-closed")
+        elif isinstance(self._body, UntilClose) and error is None:
+            client.upstream_done(False)
+        else:
+            client.upstream_broke()
+
+    def pause_writing(self) -> None:
+        """The application reads slowly: the client has to wait."""
+        if self._client is not None:
+            self._client.upstream_full(True)
+
+    def resume_writing(self) -> None:
+        """The application has caught up."""
+        if self._client is not None:
+            self._client.upstream_full(False)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of an answer."""
+        client = self._client
+        if client is None:  # nobody asked
+            self._pool.discard(self)
+            self.transport.abort()
+        elif self._body is None:
+            self._read_head(client, self._head + data if self._head else data)
+        else:
+            self._read_body(client, b"", data)
+
+    # -- reading -----------------------------------------------------------------------------------------------
+
+    def _read_head(self, client: ClientConnection, data: bytes) -> None:
+        while True:
+            end = data.find(b"\r\n\r\n") + 4
+            if end < 4:
+                self._head = data
+                if len(data) > HEAD_LIMIT:
+                    self._fail(client)
+                return
+            try:
+                answer = response(data[:end], self._request)
+            except BadResponseError:
+                self._fail(client)
+                return
+            data = data[end:]
+            if answer.status >= 200:
+                break
+            if answer.status == 101:  # no upgrade was passed on
+                self._fail(client)
+                return
+            client.interim(answer)
+            if not data:
+                self._head = b""
+                return
+        self._reusable = answer.reusable
+        if answer.length == CHUNKED:
+            self._body = Chunks()
+        else:
+            self._body = UntilClose() if answer.length == UNTIL_CLOSE else Length(answer.length)
+        self._read_body(client, client.response_head(answer, self._complete_in(data)), data)
+
+    def _complete_in(self, data: bytes) -> bool:
+        """Whether the whole body is here already."""
+        return isinstance(self._body, Length) and self._body.size <= len(data)
+
+    def _read_body(self, client: ClientConnection, head: bytes, data: bytes) -> None:
+        body = self._body
+        assert body is not None
+        try:
+            taken = body.take(data)
+        except BadBodyError:
+            if head:
+                client.response_data(head, b"")
+            self.close()
+            client.upstream_broke()
+            return
+        surplus = taken < len(data)
+        client.response_data(head, data[:taken] if surplus else data)
+        if body.done and self._client is client:  # the client may have gone while it was written to
+            self._client = None
+            client.upstream_done(self._reusable and not surplus)
+
+    def _fail(self, client: ClientConnection) -> None:
+        self.close()
+        client.upstream_failed(502, "upstream-malformed")
+

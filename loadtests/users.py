@@ -1,0 +1,112 @@
+"""Locust's side: a user is one client of one traffic class; a worker holds what its users share.
+
+Knows nothing of HTTP. One task is a user's whole life, so that Locust never stops it inside a request.
+"""
+
+from __future__ import annotations
+
+import itertools
+import socket
+from time import monotonic
+from typing import Any, ClassVar
+
+import gevent
+from locust import User, task
+from locust.exception import StopUser
+
+from loadtests import ledger
+from loadtests.classes import TrafficClass
+from loadtests.client import RequestFailed
+from loadtests.sender import Sender
+from loadtests.settings import Settings
+
+GOLDEN = 0.618033988749895  # its multiples spread any number of clients evenly over an interval
+
+
+class Worker:
+    """One Locust worker: its ledger, its clients' names and pods. A test may be started more than once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.name = socket.gethostname()
+        self.index = 0
+        self.ledger = ledger.Ledger(self.name, ledger.wall(monotonic()))
+        self._numbers = {traffic.name: itertools.count() for traffic in settings.classes}
+        self._stopping = True
+
+    def start(self, index: int) -> None:
+        """A test starts; `index` tells this worker from the others."""
+        self.index = index
+        self.ledger = ledger.Ledger(self.name, ledger.wall(monotonic()))
+        self._stopping = False
+        gevent.spawn(self._beat)
+
+    def begin_stop(self) -> None:
+        """Users finish the request that they are in."""
+        self._stopping = True
+
+    def stop(self) -> None:
+        """No user is left."""
+        self.ledger.stop(ledger.wall(monotonic()))
+
+    def stopping(self) -> bool:
+        """Whether users have to end."""
+        return self._stopping
+
+    def send(self, traffic: TrafficClass, environment: Any) -> None:
+        """The life of one client. Numbers go on over tests, so that no request id ever comes twice."""
+        number = next(self._numbers[traffic.name])
+        targets = self.settings.targets
+        address = targets[(number + self.index) % len(targets)]
+        client = self.ledger.client(
+            f"{self.name}.{self.index}.{traffic.name}.{number}", traffic.name, address.pod
+        )
+
+        def report(method: str, response_ms: float, length: int, failure: RequestFailed | None) -> None:
+            environment.events.request.fire(
+                request_type=method,
+                name=traffic.name,
+                response_time=response_ms,
+                response_length=length,
+                exception=failure,
+                context={},
+            )
+
+        sender = Sender(
+            traffic, address, client, self.ledger.punctuality, self.settings.version_header, report
+        )
+        interval_s = self.settings.interval_s(traffic)
+        sender.run(monotonic() + number * GOLDEN % 1 * interval_s, interval_s, self.stopping)
+
+    def _beat(self) -> None:
+        punctuality = self.ledger.punctuality
+        while not self._stopping:
+            punctuality.beat(monotonic())
+            gevent.sleep(punctuality.BEAT_S)
+
+
+class TrafficUser(User):
+    """One client."""
+
+    abstract = True
+    traffic: ClassVar[TrafficClass]
+    worker: ClassVar[Worker]
+
+    @task
+    def send(self) -> None:
+        """Sends until the test stops."""
+        self.worker.send(self.traffic, self.environment)
+        raise StopUser
+
+
+def user_class(worker: Worker, traffic: TrafficClass) -> type[TrafficUser]:
+    """The Locust user of a traffic class, e.g. `KeepAlive`."""
+    name = "".join(word.capitalize() for word in traffic.name.split("-"))
+    attributes = {
+        "__doc__": f"One client of the class {traffic.name}.",
+        "abstract": False,
+        "traffic": traffic,
+        "worker": worker,
+        "fixed_count": worker.settings.clients(traffic),
+    }
+    return type(name, (TrafficUser,), attributes)
