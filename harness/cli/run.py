@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from harness.cli import options
-from harness.errors import InputError
+from harness.errors import HotupgradeError, InputError
 
 EXIT = {"passed": 0, "failed": 1, "inconclusive": 3, "skipped": 3, "interrupted": 130}
 
@@ -104,11 +104,10 @@ def command(
     from harness.cli.summary import print_summary
     from harness.cluster.embedded import EmbeddedCluster
     from harness.manifest import read_subject
-    from harness.run import RunOptions, check, execute
+    from harness.run import RunOptions, execute
 
-    subject = read_subject(manifest, to=to, port=port, upgrade="cold" if mode == "cold" else "hot")
     run_options = RunOptions(
-        subject=subject,
+        subject=read_subject(manifest, to=to, port=port, upgrade="cold" if mode == "cold" else "hot"),
         upgrades=upgrades,
         pods=pods,
         version_header=version_header or None,
@@ -116,9 +115,10 @@ def command(
         command=["hotupgrade", *sys.argv[1:]],
     )
     cluster = EmbeddedCluster(images=images, api_port=api_port, kubelet_backoff=kubelet_backoff)
-    check(run_options, cluster)
     console = Console(highlight=False)
     with display(console) as progress:
-        report, folder = execute(run_options, cluster, progress, before_teardown=disarm)
-    print_summary(console, report, folder)
-    return EXIT[report.outcome] if report.outcome != "inconclusive" or not report.cluster_failed else 4
+        result = execute(run_options, cluster, progress, before_teardown=disarm)
+    print_summary(console, result.report, result.folder)
+    if isinstance(result.error, HotupgradeError) and result.report.outcome != "failed":
+        return result.error.exit_code
+    return EXIT[result.report.outcome]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from kubernetes import client as k8s
+from kubernetes import utils
 from kubernetes.client.rest import ApiException
+from urllib3.exceptions import HTTPError
 
 from harness import __version__
 from harness.embedded import cluster
@@ -16,15 +18,20 @@ from harness.embedded.machine.check import check
 from harness.embedded.machine.images import Catalogue, catalogue
 from harness.errors import ClusterError, InputError
 from harness.record.report import ClusterInfo, Controller, ImageInfo
-from harness.sidecarset.manifests import NAMESPACE, install_objects
+from harness.sidecarset.manifests import install_objects
 
 CONTROLLER_WITHIN_S = 30.0  # starts in about a second
+CONTROLLER_IMAGE = "runtime"  # the base of all images: on the embedded cluster the harness is in it
 POLL_S = 0.05
 OWN_IMAGES = Path(__file__).resolve().parents[2] / "images"
-NOTES = (
-    "The embedded cluster is a substrate for tests on one machine: no image pulls, no kubelet latency, no processor limits. "
-    "Its timings are never cluster figures."
+SUBSTRATE = (
+    "The embedded cluster is a substrate for tests on one machine: no image pulls, no kubelet latency, no processor "
+    "limits. Its timings are never cluster figures."
 )
+BACKOFF = {
+    False: "Quick image changes of one container are not delayed; a real kubelet delays the fourth (--kubelet-backoff).",
+    True: "Quick image changes of one container are delayed as a real kubelet does (--kubelet-backoff).",
+}
 
 
 class EmbeddedCluster:
@@ -33,8 +40,117 @@ class EmbeddedCluster:
     kind = "embedded"
 
     def __init__(
-        self, *, images: Sequence[Path] = (), api_port: int = 0, kubelet_backoff: bool = False, keep_as: str | None = None
+        self,
+        *,
+        images: Sequence[Path] = (),
+        api_port: int = 0,
+        kubelet_backoff: bool = False,
+        keep_as: str | None = None,
     ) -> None:
-        self._images, self._port, self._backoff, self._keep_as = list(images), api_port, kubelet_backoff, keep_as
+        self._folders = [OWN_IMAGES, *images]
+        self._port, self._backoff, self._keep_as = api_port, kubelet_backoff, keep_as
         self._machine: cluster.EmbeddedMachine | None = None
         self._catalogue: Catalogue | None = None
+
+    def preflight(self, images: Sequence[str]) -> None:
+        """Images, port, and whether this machine can make namespaces."""
+        self._catalogue = catalogue(self._folders)
+        for ref in images:
+            if self._catalogue.find(ref) is None:
+                raise InputError(self._catalogue.missing(ref) + " Give the folder of your own with --images.")
+        cluster.listen(self._port).close()
+        for finding in check():
+            if not finding.ok:
+                raise InputError(f"{finding.name}: {finding.detail}; {finding.remedy}")
+
+    def up(self) -> None:
+        """Starts it, installs the controller, and waits until the webhooks answer."""
+        self._machine = cluster.start(
+            images=self._folders, api_port=self._port, kubelet_backoff=self._backoff, keep_as=self._keep_as
+        )
+        api = self.client()
+        for body in install_objects(CONTROLLER_IMAGE):
+            utils.create_from_dict(api, body)
+        self._await_controller(api)
+
+    def _await_controller(self, api: k8s.ApiClient) -> None:
+        """A dry run of a SidecarSet shows that its webhooks answer; nothing else does."""
+        deadline = time.monotonic() + CONTROLLER_WITHIN_S
+        custom, probe = k8s.CustomObjectsApi(api), _probe()
+        while True:
+            try:
+                made = custom.create_cluster_custom_object(
+                    "apps.kruise.io", "v1alpha1", "sidecarsets", probe, dry_run="All"
+                )
+                if "kruise.io/sidecarset-hash" in made["metadata"].get("annotations", {}):
+                    return
+                why = "the mutating webhook is not registered yet"
+            except (ApiException, HTTPError) as error:
+                why = str(error)
+            if time.monotonic() > deadline:
+                raise ClusterError(
+                    f"the SidecarSet controller did not answer within {CONTROLLER_WITHIN_S:.0f} s: {why}"
+                    + _controller_log(api)
+                )
+            time.sleep(POLL_S)
+
+    def client(self) -> k8s.ApiClient:
+        """A new client of its API."""
+        if self._machine is None:
+            raise ClusterError("the embedded cluster is not up")
+        return self._machine.client()
+
+    def image(self, ref: str) -> ImageInfo:
+        """The image as the machine built it."""
+        api = k8s.CoreV1Api(self.client())
+        for node in api.list_node().items:
+            for image in node.status.images or []:
+                if ref in image.names:
+                    return ImageInfo(ref=ref, id=image.names[0])
+        raise ClusterError(f"the node does not know image {ref}")
+
+    def info(self) -> ClusterInfo:
+        """Kind, versions, node, and what makes it differ from a real cluster."""
+        api = self.client()
+        return ClusterInfo(
+            kind=self.kind,
+            kubernetes=k8s.VersionApi(api).get_code().git_version,
+            controller=Controller(name="reference SidecarSet controller", version=__version__),
+            nodes=[node.metadata.name for node in k8s.CoreV1Api(api).list_node().items],
+            notes=[SUBSTRATE, BACKOFF[self._backoff]],
+        )
+
+    def keep(self) -> None:
+        """Lets it live on after this process."""
+        if self._machine is not None:
+            self._machine.release()
+
+    def down(self) -> None:
+        """Ends it; nothing is left."""
+        if self._machine is not None:
+            self._machine.stop()
+            self._machine = None
+
+
+def _probe() -> dict[str, Any]:
+    return {
+        "apiVersion": "apps.kruise.io/v1alpha1",
+        "kind": "SidecarSet",
+        "metadata": {"name": "webhook-probe"},
+        "spec": {
+            "selector": {"matchLabels": {"hotupgrade": "nothing"}},
+            "containers": [{"name": "probe", "image": "probe:v1"}],
+        },
+    }
+
+
+def _controller_log(api: k8s.ApiClient) -> str:
+    """The last lines of every pod of the controller's namespace, indented."""
+    core, lines = k8s.CoreV1Api(api), []
+    try:
+        for pod in core.list_namespaced_pod("kruise-system").items:
+            lines += [f"pod {pod.metadata.name}: {pod.status.phase}"]
+            lines += core.read_namespaced_pod_log(pod.metadata.name, "kruise-system", tail_lines=10).splitlines()
+    except (ApiException, HTTPError):
+        pass  # what was found is told; the time-out is the error
+    return "".join(f"\n  {line}" for line in lines)

@@ -1,7 +1,7 @@
 """Events: what the agent and the controllers tell about objects, as `kubectl describe` shows it.
 
-Equal events about one object are one object with a count. Writing happens beside the caller, in order; an event whose
-namespace is gone is dropped. Knows nothing of who tells.
+Equal events about one object are one object with a count. Writing happens beside the caller, in order; an
+event whose namespace is gone is dropped. Knows nothing of who tells.
 """
 
 from __future__ import annotations

@@ -37,6 +37,10 @@ SECRETS = Resource("", "v1", "secrets")
 SERVICEACCOUNTS = Resource("", "v1", "serviceaccounts")
 DEPLOYMENTS = Resource("apps", "v1", "deployments")
 REPLICASETS = Resource("apps", "v1", "replicasets")
+CONTROLLERREVISIONS = Resource("apps", "v1", "controllerrevisions")
+SERVICES = Resource("", "v1", "services")
+ENDPOINTS = Resource("", "v1", "endpoints")
+LEASES = Resource("coordination.k8s.io", "v1", "leases")
 
 
 class ApiError(Exception):
@@ -70,7 +74,8 @@ class Api(Protocol):
         """Creates with defaults, admission and generateName; ApiError 409, 422."""
 
     async def update(self, resource: Resource, body: Object, subresource: str = "") -> Object:
-        """Replaces; ApiError 409 when the body's resourceVersion is not the newest. subresource: "" or "status"."""
+        """Replaces; ApiError 409 when the body's resourceVersion is not the newest.
+        subresource: "", "status", or "finalize" for a namespace."""
 
     async def patch(
         self, resource: Resource, name: str, patch: Object, namespace: str | None = None, subresource: str = ""

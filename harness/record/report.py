@@ -5,7 +5,7 @@ Its JSON Schema is generated from these models (docs/report.schema.json). `SCHEM
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -13,7 +13,7 @@ from harness.record.base import Record, Time
 from harness.record.ledger import Saturation
 from harness.record.upgrade import PhaseName, Upgrade
 
-SCHEMA = "hotupgrade.report/v1"
+SCHEMA: Final = "hotupgrade.report/v1"
 
 Outcome = Literal["passed", "failed", "inconclusive", "skipped", "interrupted"]
 """`interrupted` only for a whole run that SIGINT or SIGTERM ended."""

@@ -1,4 +1,5 @@
-"""AdmissionReview and ConversionReview, v1: what the API server asks and how it is answered. Knows nothing of SidecarSets."""
+"""AdmissionReview and ConversionReview, v1: what the API server asks and how it is answered. Knows nothing of
+SidecarSets."""
 
 from __future__ import annotations
 
@@ -45,7 +46,7 @@ def patch(before: Object, after: Object) -> list[Object]:
     operations: list[Object] = []
     for section in ("metadata", "spec"):
         here, there = before.get(section) or {}, after.get(section) or {}
-        if here and section in before:
+        if here:
             operations += [
                 {"op": "add", "path": f"/{section}/{key}", "value": value}
                 for key, value in there.items()
@@ -57,7 +58,8 @@ def patch(before: Object, after: Object) -> list[Object]:
 
 
 def converted(review: Object, convert: Callable[[Object, str], Object]) -> Object:
-    """The answer to a ConversionReview. `convert` gets an object and the apiVersion to convert to; ValueError."""
+    """The answer to a ConversionReview. `convert` gets an object and the apiVersion to convert to;
+    ValueError."""
     request = _request(review)
     response: Object = {"uid": request["uid"]}
     try:

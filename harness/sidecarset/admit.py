@@ -27,7 +27,9 @@ from harness.sidecarset.validation import Surroundings, problems
 class Admitter:
     """Answers admission requests. `now` gives the time for the pods' books, `dice` a number in [0, 1)."""
 
-    def __init__(self, client: Client, namespace: str, now: Callable[[], str], dice: Callable[[], float]) -> None:
+    def __init__(
+        self, client: Client, namespace: str, now: Callable[[], str], dice: Callable[[], float]
+    ) -> None:
         self._client, self._namespace, self._now, self._dice = client, namespace, now, dice
 
     def mutate_sidecarset(self, request: Object) -> Object:
@@ -51,7 +53,9 @@ class Admitter:
     def mutate_pod(self, request: Object) -> Object | None:
         """The pod with its sidecars, or None when no set wants it."""
         pod, namespace = request["object"], request.get("namespace") or "default"
-        candidates = [each for each in self._sidecarsets() if selectors.matches(each.selector, pods.labels(pod))]
+        candidates = [
+            each for each in self._sidecarsets() if selectors.matches(each.selector, pods.labels(pod))
+        ]
         if not candidates:
             return None
         sets = matching.for_new_pod(candidates, pod, self._labels(namespace))
@@ -73,10 +77,10 @@ class Admitter:
         return Injected(revisions.restored(sidecarset, stored), stored["metadata"]["name"])
 
     def _sidecarsets(self) -> list[SidecarSet]:
-        return [SidecarSet(each) for each in self._client.list(paths.SIDECARSETS)[0]]
+        return [SidecarSet(each) for each in self._client.listing(paths.SIDECARSETS)[0]]
 
     def _revisions(self, name: str) -> list[Object]:
-        return self._client.list(paths.revisions_in(self._namespace), f"{REVISION_SET_LABEL}={name}")[0]
+        return self._client.listing(paths.revisions_in(self._namespace), f"{REVISION_SET_LABEL}={name}")[0]
 
     def _labels(self, namespace: str) -> dict[str, str]:
         found = self._client.get(paths.namespace(namespace))
@@ -84,7 +88,9 @@ class Admitter:
 
     def _whitelist(self) -> list[Object] | None:
         try:
-            text = (self._client.get(paths.whitelist_in(self._namespace)).get("data") or {}).get(WHITELIST_KEY)
+            text = (self._client.get(paths.whitelist_in(self._namespace)).get("data") or {}).get(
+                WHITELIST_KEY
+            )
         except ApiFailure as failure:
             if failure.code == 404:
                 return None
@@ -92,7 +98,9 @@ class Admitter:
         try:
             return list(json.loads(text).get("rules") or []) if text else None
         except (ValueError, AttributeError) as error:
-            raise Refused(f"ConfigMap {self._namespace}, key {WHITELIST_KEY}: not a list of rules: {error}") from error
+            raise Refused(
+                f"ConfigMap {self._namespace}, key {WHITELIST_KEY}: not a list of rules: {error}"
+            ) from error
 
 
 def _stored(raw: Object) -> SidecarSet:

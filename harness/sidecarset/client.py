@@ -36,12 +36,13 @@ class ApiFailure(Exception):
 
 
 class Client(Protocol):
-    """The API. Paths are those of its URLs; every method may raise ApiFailure and may be called from any thread."""
+    """The API. Paths are those of its URLs; every method may raise ApiFailure and may be called from any
+    thread."""
 
     def get(self, path: str) -> Object:
         """One object."""
 
-    def list(self, path: str, labels: str = "") -> tuple[list[Object], str]:
+    def listing(self, path: str, labels: str = "") -> tuple[list[Object], str]:
         """All objects under a path, and the resourceVersion to watch from."""
 
     def create(self, path: str, body: Object) -> Object:
@@ -70,10 +71,13 @@ class KubernetesClient:
         """One object."""
         return self._json("GET", path)
 
-    def list(self, path: str, labels: str = "") -> tuple[list[Object], str]:
+    def listing(self, path: str, labels: str = "") -> tuple[list[Object], str]:
         """All objects under a path, with the kind that lists leave out."""
         found = self._json("GET", path, [("labelSelector", labels)] if labels else [])
-        kind = {"apiVersion": found.get("apiVersion"), "kind": str(found.get("kind", "")).removesuffix("List")}
+        kind = {
+            "apiVersion": found.get("apiVersion"),
+            "kind": str(found.get("kind", "")).removesuffix("List"),
+        }
         items = [{**kind, **each} for each in found.get("items") or []]
         return items, str(found.get("metadata", {}).get("resourceVersion", ""))
 

@@ -17,7 +17,11 @@ def verdicts(pod: Object) -> dict[str, bool]:
         found = json.loads(pods.condition(pod, UPGRADABLE_CONDITION).get("message") or "{}")
     except ValueError:
         return {}
-    return {key: value for key, value in found.items() if isinstance(value, bool)} if isinstance(found, dict) else {}
+    return (
+        {key: value for key, value in found.items() if isinstance(value, bool)}
+        if isinstance(found, dict)
+        else {}
+    )
 
 
 def changed(pod: Object, sidecarset: str, upgradable: bool, now: str) -> Object | None:

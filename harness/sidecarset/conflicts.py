@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from harness.sidecarset import selectors
 from harness.sidecarset.api import SidecarSet
+from harness.sidecarset.fielderrors import invalid
 from harness.sidecarset.hashing import pruned
 from harness.sidecarset.names import OVERWRITE
 
@@ -32,7 +33,9 @@ def _containers(one: SidecarSet, other: SidecarSet) -> Iterator[str]:
         taken = {each.name for each in theirs}
         for each in mine:
             if each.name in taken:
-                yield f'spec.containers: Invalid value: "{each.name}": container {each.name} already exist in {other.name}'
+                yield invalid(
+                    "spec.containers", each.name, f"container {each.name} already exist in {other.name}"
+                )
 
 
 def _volumes(one: SidecarSet, other: SidecarSet) -> Iterator[str]:
@@ -40,14 +43,15 @@ def _volumes(one: SidecarSet, other: SidecarSet) -> Iterator[str]:
     for volume in one.spec.get("volumes") or []:
         name = volume.get("name")
         if name in theirs and theirs[name] != pruned(volume):
-            yield f'spec.volumes: Invalid value: "{name}": volume {name} is in conflict with sidecarset {other.name}'
+            yield invalid("spec.volumes", name, f"volume {name} is in conflict with sidecarset {other.name}")
 
 
 def _annotations(one: SidecarSet, other: SidecarSet) -> Iterator[str]:
     mine, theirs = _policies(one), _policies(other)
     for key in sorted(mine.keys() & theirs.keys()):
         if OVERWRITE in (mine[key], theirs[key]):
-            yield f'spec.patchPodMetadata: Invalid value: "{key}": annotation {key} is in conflict with sidecarset {other.name}'
+            reason = f"annotation {key} is in conflict with sidecarset {other.name}"
+            yield invalid("spec.patchPodMetadata", key, reason)
 
 
 def _policies(sidecarset: SidecarSet) -> dict[str, str]:

@@ -41,12 +41,12 @@ def _runs_its_image(image: str, status: Object, recorded: str | None, empty: str
     wanted = DIGEST.search(image)
     running_id = status.get("imageID", "")
     if wanted:
-        return running_id.rpartition("://")[2].endswith(wanted.group(1))
+        return str(running_id).endswith(wanted.group(1))
     running = normal(status.get("image", ""))
     if recorded is None or running == normal(image):
         return True
-    # The image's id may have changed because an earlier change took effect only now: the empty image where a working
-    # one was asked for again meanwhile. That is no success of the newer change.
+    # The image's id may have changed because an earlier change took effect only now: the empty image where a
+    # working one was asked for again meanwhile. That is no success of the newer change.
     still_empty = bool(empty) and running == normal(empty)
     return running_id != recorded and not still_empty
 
@@ -63,7 +63,8 @@ def normal(image: str) -> str:
 
 
 def idle(pod: Object, sidecar: Sidecar, container: str) -> bool:
-    """Whether half of a pair was emptied: it has the empty image, or had one that the set has replaced since."""
+    """Whether half of a pair was emptied: it has the empty image, or had one that the set has replaced
+    since."""
     image = pods.containers(pod).get(container, {}).get("image")
     return image == sidecar.empty_image or notes.version(pod, container) == notes.NOT_USED
 

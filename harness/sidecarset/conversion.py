@@ -1,7 +1,7 @@
 """Conversion between v1alpha1 and v1beta1, the storage version.
 
-`spec.namespace` becomes a namespaceSelector and is never restored; the custom version is a label in v1alpha1 and a
-field in v1beta1. Everything else agrees. Knows nothing of HTTP.
+`spec.namespace` becomes a namespaceSelector and is never restored; the custom version is a label in v1alpha1
+and a field in v1beta1. Everything else agrees. Knows nothing of HTTP.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ def converted(sidecarset: Object, api_version: str) -> Object:
     current = sidecarset.get("apiVersion", "")
     for each in (current, api_version):
         if each not in [f"{GROUP}/{version}" for version in SERVED_VERSIONS]:
-            raise UnknownVersion(f"SidecarSet is served in {', '.join(SERVED_VERSIONS)} of {GROUP}, not in {each!r}")
+            raise UnknownVersion(
+                f"SidecarSet is served in {', '.join(SERVED_VERSIONS)} of {GROUP}, not in {each!r}"
+            )
     sidecarset = deepcopy(sidecarset)
     if current == api_version:
         return sidecarset

@@ -38,7 +38,9 @@ RESOURCES_POLICY = _object(
     ("targetContainersMode", "resourcesExpr"),
     targetContainersMode={"type": "string", "enum": ["sum", "max"]},
     targetContainersNameRegex={"type": "string", "default": ".*"},
-    resourcesExpr=_object(limits=_object(cpu=STRING, memory=STRING), requests=_object(cpu=STRING, memory=STRING)),
+    resourcesExpr=_object(
+        limits=_object(cpu=STRING, memory=STRING), requests=_object(cpu=STRING, memory=STRING)
+    ),
 )
 
 SIDECAR: Object = {

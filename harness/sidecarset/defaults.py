@@ -1,4 +1,5 @@
-"""Defaults that the mutating webhook writes into a SidecarSet. Works on both API versions, whose fields agree here.
+"""Defaults that the mutating webhook writes into a SidecarSet. Works on both API versions, whose fields agree
+here.
 
 Knows nothing of validity: what has the wrong shape is passed over for the validating webhook to name.
 """
@@ -69,7 +70,9 @@ def _set_container(container: Object, inject_policy: str) -> None:
     share["type"] = share.get("type") or "disabled"
     for transfer in container.get("transferEnv") or []:
         _set_field_ref((transfer.get("sourceContainerNameFrom") or {}).get("fieldRef"))
-    if (container.get("resourcesPolicy") or {}).get("targetContainersNameRegex") is None and container.get("resourcesPolicy"):
+    if (container.get("resourcesPolicy") or {}).get("targetContainersNameRegex") is None and container.get(
+        "resourcesPolicy"
+    ):
         container["resourcesPolicy"]["targetContainersNameRegex"] = ".*"
     _set_core_container(container)
 

@@ -1,8 +1,7 @@
 """Expressions over one quantity, as resourcesPolicy has them: `max(cpu*50%, 50m) + 10m`.
 
-    sum     = product (("+" | "-") product)*
-    product = unary (("*" | "/") unary)*
-    unary   = "-" unary | "(" sum ")" | ("max" | "min") "(" sum "," sum ")" | "cpu" | "memory" | number [suffix | "%"]
+    sum     = product (("+" | "-") product)* product = unary (("*" | "/") unary)* unary   = "-" unary | "("
+    sum ")" | ("max" | "min") "(" sum "," sum ")" | "cpu" | "memory" | number [suffix | "%"]
 
 Values are exact, in cores and bytes. Knows nothing of containers.
 """

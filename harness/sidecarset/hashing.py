@@ -1,8 +1,8 @@
 """The two hashes of a SidecarSet: over its containers, and over its containers without their images.
 
-The text that is hashed is JSON with the containers' fields in the order of the Go types, empty fields left out; a digest
-differs from Kruise's where nested fields do. That is harmless: pods' values are only compared with the set's own.
-Knows nothing of pods.
+The text that is hashed is JSON with the containers' fields in the order of the Go types, empty fields left
+out; a digest differs from Kruise's where nested fields do. That is harmless: pods' values are only compared
+with the set's own. Knows nothing of pods.
 """
 
 from __future__ import annotations
@@ -16,12 +16,9 @@ from harness.sidecarset.names import Object
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 """27 letters and digits: no vowels, so that no words arise, and none that are easily mistaken."""
 
-FIELDS = (
-    "name image command args workingDir ports envFrom env resources resizePolicy restartPolicy volumeMounts "
-    "volumeDevices livenessProbe readinessProbe startupProbe lifecycle terminationMessagePath "
-    "terminationMessagePolicy imagePullPolicy securityContext stdin stdinOnce tty podInjectPolicy upgradeStrategy "
-    "shareVolumePolicy shareVolumeDevicePolicy transferEnv resourcesPolicy"
-).split()
+FIELDS = tuple(
+    ["name", "image", "command", "args", "workingDir", "ports", "envFrom", "env", "resources", "resizePolicy", "restartPolicy", "volumeMounts", "volumeDevices", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "terminationMessagePath", "terminationMessagePolicy", "imagePullPolicy", "securityContext", "stdin", "stdinOnce", "tty", "podInjectPolicy", "upgradeStrategy", "shareVolumePolicy", "shareVolumeDevicePolicy", "transferEnv", "resourcesPolicy"]
+)
 ALWAYS_WRITTEN = ("resources", "upgradeStrategy", "shareVolumePolicy")
 """Struct fields: Go writes them even when they are empty."""
 

@@ -76,7 +76,9 @@ def _inject_set(pod: Object, original: Object, item: Injected) -> None:
     _append_new(spec, "imagePullSecrets", "name", sidecarset.spec.get("imagePullSecrets") or [])
     for sidecar in (*sidecarset.hot_containers, *(each for each in sidecarset.init_containers if each.hot)):
         if not sidecar.empty_image:
-            raise CannotInject(f"container {sidecar.name} is to be upgraded hot but has no hotUpgradeEmptyImage")
+            raise CannotInject(
+                f"container {sidecar.name} is to be upgraded hot but has no hotUpgradeEmptyImage"
+            )
         working, other = sidecar.names_in_pod
         notes.set_working(pod, sidecar.name, working)
         notes.set_versions(pod, working, notes.FIRST, notes.NOT_USED)
@@ -90,7 +92,7 @@ def _mounted_volumes(sidecarset: SidecarSet) -> list[Object]:
     return [deepcopy(each) for each in sidecarset.spec.get("volumes") or [] if each.get("name") in mounted]
 
 
-# -- containers -----------------------------------------------------------------------------------------------------
+# -- containers ----------------------------------------------------------------------------------------------
 
 
 def _built(pod: Object, sets: Sequence[Injected], *, init: bool) -> list[tuple[Sidecar, Object]]:
@@ -100,7 +102,9 @@ def _built(pod: Object, sets: Sequence[Injected], *, init: bool) -> list[tuple[S
         sidecarset = each.sidecarset
         for sidecar in sidecarset.init_containers if init else sidecarset.containers:
             container = build(sidecar, pod)
-            result += [(sidecar, half) for half in (halves(sidecar, container) if sidecar.hot else [container])]
+            result += [
+                (sidecar, half) for half in (halves(sidecar, container) if sidecar.hot else [container])
+            ]
     return result
 
 
@@ -111,7 +115,11 @@ def build(sidecar: Sidecar, pod: Object) -> Object:
     devices = _shared(sidecar, pod, "shareVolumeDevicePolicy", "volumeDevices")
     _append_new(container, "volumeMounts", "mountPath", mounts)
     _append_new(container, "volumeDevices", "devicePath", devices)
-    environment = [{"name": ENV_INJECTED, "value": "true"}, *_transferred(sidecar, pod), *_expanded(mounts, pod)]
+    environment = [
+        {"name": ENV_INJECTED, "value": "true"},
+        *_transferred(sidecar, pod),
+        *_expanded(mounts, pod),
+    ]
     _append_new(container, "env", "name", environment)
     if sidecar.raw.get("resourcesPolicy"):
         container["resources"] = resources.aggregate(sidecar.raw["resourcesPolicy"], pod)
@@ -131,7 +139,8 @@ def halves(sidecar: Sidecar, container: Object) -> list[Object]:
 
 
 def merged(app: Sequence[Object], sidecars: Sequence[tuple[Sidecar, Object]], default: str) -> list[Object]:
-    """Sidecars that go first, the application's containers, the rest; one of the same name takes its place."""
+    """Sidecars that go first, the application's containers, the rest; one of the same name takes its
+    place."""
     result = [deepcopy(each) for each in app]
     place = {each["name"]: index for index, each in enumerate(result)}
     before, after = [], []
@@ -147,7 +156,11 @@ def merged(app: Sequence[Object], sidecars: Sequence[tuple[Sidecar, Object]], de
 
 def _app_containers(pod: Object) -> list[Object]:
     containers: list[Object] = pod.get("spec", {}).get("containers") or []
-    return [each for each in containers if not any(env.get("name") == ENV_INJECTED for env in each.get("env") or [])]
+    return [
+        each
+        for each in containers
+        if not any(env.get("name") == ENV_INJECTED for env in each.get("env") or [])
+    ]
 
 
 def _shared(sidecar: Sidecar, pod: Object, policy: str, key: str) -> list[Object]:
@@ -165,7 +178,7 @@ def _append_new(part: Object, field: str, key: str, items: Iterable[Object]) -> 
             part[field] = [*(part.get(field) or []), each]
 
 
-# -- environment ----------------------------------------------------------------------------------------------------
+# -- environment ---------------------------------------------------------------------------------------------
 
 
 def _transferred(sidecar: Sidecar, pod: Object) -> list[Object]:

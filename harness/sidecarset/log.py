@@ -1,4 +1,5 @@
-"""Log lines: one JSON object each, on standard output. Knows nothing of levels: whatever is written matters."""
+"""Log lines: one JSON object each, on standard output. Knows nothing of levels: whatever is written
+matters."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """What an installer applies to run the webhook and controller in a cluster.
 
-The CRD and the webhook configurations are not among it: the process registers them itself, with its pod's address,
-whenever it starts. Its own namespace is out of its reach, so it can always start. Knows nothing of how it is applied.
+The CRD and the webhook configurations are not among it: the process registers them itself, with its pod's
+address, whenever it starts. Its own namespace is out of its reach, so it can always start. Knows nothing of
+how it is applied.
 """
 
 from __future__ import annotations
@@ -73,7 +74,11 @@ def access_objects() -> list[Object]:
 
 def _namespace() -> Object:
     labels = {OWN_LABEL[0]: OWN_LABEL[1]}
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": MANAGER_NAMESPACE, "labels": labels}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": MANAGER_NAMESPACE, "labels": labels},
+    }
 
 
 def _service_account() -> Object:

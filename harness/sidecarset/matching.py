@@ -37,12 +37,17 @@ def for_new_pod(
 
 def has_sidecars(sidecarset: SidecarSet, pod: Object) -> bool:
     """Whether the pod was injected from the set and has every container that the set expects."""
-    if sidecarset.name not in notes.injected(pod) or not sidecarset.names_in_pod <= pods.containers(pod).keys():
+    if (
+        sidecarset.name not in notes.injected(pod)
+        or not sidecarset.names_in_pod <= pods.containers(pod).keys()
+    ):
         return False
     return all(notes.has_working_entry(pod, each) for each in sidecarset.hot_containers)
 
 
-def matched(sidecarset: SidecarSet, candidates: Iterable[Object], namespaces: Mapping[str, Object]) -> list[Object]:
+def matched(
+    sidecarset: SidecarSet, candidates: Iterable[Object], namespaces: Mapping[str, Object]
+) -> list[Object]:
     """The pods that the set answers for. `namespaces` maps a namespace's name to its labels."""
     return [
         pod

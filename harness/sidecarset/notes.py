@@ -1,4 +1,5 @@
-"""The annotations in which a pod's sidecars are accounted for: hashes, the working container, versions, update state.
+"""The annotations in which a pod's sidecars are accounted for: hashes, the working container, versions,
+update state.
 
 Reads bear any content: what cannot be read counts as absent. Writes change the pod that they are given.
 Knows nothing of when to write what.
@@ -30,7 +31,7 @@ FIRST = "1"
 
 def injected(pod: Object) -> list[str]:
     """Names of the sets whose sidecars the pod has."""
-    return [name for name in pods.annotations(pod).get(INJECTED_LIST, "").split(",") if name]
+    return [name for name in pods.annotation_map(pod).get(INJECTED_LIST, "").split(",") if name]
 
 
 def hash_of(pod: Object, sidecarset: str) -> str:
@@ -43,6 +44,12 @@ def hash_without_image_of(pod: Object, sidecarset: str) -> str:
     return _hash(pod, HASH_WITHOUT_IMAGE, sidecarset)
 
 
+def revision_of(pod: Object, sidecarset: str) -> str:
+    """The revision that the pod's sidecars have from that set; empty when it has none."""
+    entry = _read(pod, HASH).get(sidecarset)
+    return str(entry.get("controllerRevision", "")) if isinstance(entry, dict) else ""
+
+
 def _hash(pod: Object, key: str, sidecarset: str) -> str:
     entry = _read(pod, key).get(sidecarset)
     if isinstance(entry, dict):
@@ -51,7 +58,8 @@ def _hash(pod: Object, key: str, sidecarset: str) -> str:
 
 
 def pair(pod: Object, sidecar: Sidecar) -> tuple[str, str]:
-    """The working container of a hot sidecar, and the other. Anything but `-1`, absence too, means that `-2` works."""
+    """The working container of a hot sidecar, and the other. Anything but `-1`, absence too, means that `-2`
+    works."""
     first, second = sidecar.names_in_pod
     return (first, second) if _read(pod, WORKING).get(sidecar.name) == first else (second, first)
 
@@ -63,7 +71,7 @@ def has_working_entry(pod: Object, sidecar: Sidecar) -> bool:
 
 def version(pod: Object, container: str) -> str:
     """The container's version; empty when it has none."""
-    return pods.annotations(pod).get(VERSION_PREFIX + container, "")
+    return pods.annotation_map(pod).get(VERSION_PREFIX + container, "")
 
 
 def recorded_image_id(pod: Object, sidecarset: str, container: str) -> str | None:
@@ -73,7 +81,7 @@ def recorded_image_id(pod: Object, sidecarset: str, container: str) -> str | Non
     return str(entry.get("imageID", "")) if isinstance(entry, dict) else None
 
 
-# -- writing ------------------------------------------------------------------------------------------------------
+# -- writing -------------------------------------------------------------------------------------------------
 
 
 def note(pod: Object, key: str, value: str) -> None:
@@ -127,7 +135,8 @@ def _entry(sidecarset: SidecarSet, digest: str, now: str) -> Object:
 
 
 def record_image_ids(pod: Object, sidecarset: SidecarSet, changed: Iterable[str], now: str) -> None:
-    """Keeps what containers ran before their images were changed. Revision and time are those of the first change."""
+    """Keeps what containers ran before their images were changed. Revision and time are those of the first
+    change."""
     states = _read(pod, UPDATE_STATE)
     state = states.get(sidecarset.name)
     if not isinstance(state, dict):
@@ -140,7 +149,7 @@ def record_image_ids(pod: Object, sidecarset: SidecarSet, changed: Iterable[str]
 
 def _read(pod: Object, key: str) -> Object:
     try:
-        value = json.loads(pods.annotations(pod).get(key, ""))
+        value = json.loads(pods.annotation_map(pod).get(key, ""))
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}

@@ -33,7 +33,11 @@ def _recency(pod: Object) -> tuple[str, int, str]:
 def _usefulness(pod: Object) -> tuple[bool, int, bool]:
     """Lower for pods that serve less: unassigned, Pending or Unknown, not ready."""
     phase = {"Pending": 0, "Unknown": 1}.get(pod.get("status", {}).get("phase", "Unknown"), 2)
-    return bool(pod.get("spec", {}).get("nodeName")), phase, pods.condition(pod, "Ready").get("status") == "True"
+    return (
+        bool(pod.get("spec", {}).get("nodeName")),
+        phase,
+        pods.condition(pod, "Ready").get("status") == "True",
+    )
 
 
 def _by_priority(candidates: list[Object], priority: Object) -> list[Object]:
@@ -41,7 +45,9 @@ def _by_priority(candidates: list[Object], priority: Object) -> list[Object]:
     if weights:
         return sorted(candidates, key=lambda pod: -_weight(pod, weights))
     if orders:
-        return sorted(candidates, key=lambda pod: _order(pod, [each.get("orderedKey", "") for each in orders]))
+        return sorted(
+            candidates, key=lambda pod: _order(pod, [each.get("orderedKey", "") for each in orders])
+        )
     return candidates
 
 
@@ -73,7 +79,11 @@ def _observed(candidates: Sequence[Object], terms: Sequence[Object]) -> list[tup
     pairs: dict[tuple[str, str], None] = {}
     for term in terms:
         key, value = term.get("key", ""), term.get("value", "")
-        values = {pods.labels(pod)[key] for pod in candidates if key in pods.labels(pod)} if value == "*" else {value}
+        values = (
+            {pods.labels(pod)[key] for pod in candidates if key in pods.labels(pod)}
+            if value == "*"
+            else {value}
+        )
         pairs.update(dict.fromkeys((key, each) for each in sorted(values)))
     return list(pairs)
 
@@ -83,7 +93,8 @@ def _count(candidates: Sequence[Object], pair: tuple[str, str]) -> int:
 
 
 def _spread(candidates: Sequence[Object], pair: tuple[str, str]) -> list[Object]:
-    """Interleaves those that have the label with the others in proportion, the first and the last of them kept apart."""
+    """Interleaves those that have the label with the others in proportion, the first and the last of them
+    kept apart."""
     inside = [pod for pod in candidates if pods.labels(pod).get(pair[0]) == pair[1]]
     outside = [pod for pod in candidates if pods.labels(pod).get(pair[0]) != pair[1]]
     if len(inside) < 2 or not outside:

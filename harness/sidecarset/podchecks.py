@@ -1,6 +1,7 @@
 """What Kubernetes would refuse in a pod made of a SidecarSet's containers, initContainers and volumes.
 
-The part of its pod validation that a hand-written set is likely to meet. Knows nothing of a SidecarSet's own rules.
+The part of its pod validation that a hand-written set is likely to meet. Knows nothing of a SidecarSet's own
+rules.
 """
 
 from __future__ import annotations
@@ -9,10 +10,15 @@ import re
 from collections.abc import Iterator, Sequence
 
 from harness.sidecarset.expressions import BadExpression, quantity
+from harness.sidecarset.fielderrors import duplicate, forbidden, invalid, required
 from harness.sidecarset.names import Object
 
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 DNS_LABEL_MAX = 63
+NOT_A_LABEL = (
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end "
+    f"with an alphanumeric character (regex used for validation is '{DNS_LABEL.pattern}')"
+)
 ENV_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 PORTS = range(1, 65536)
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
@@ -38,26 +44,22 @@ def _names(items: Sequence[Object], path: str, taken: set[str]) -> Iterator[str]
     for index, item in enumerate(items):
         name, where = item.get("name") or "", f"{path}[{index}].name"
         if not name:
-            yield f"{where}: Required value"
+            yield required(where)
         elif name in taken:
-            yield f'{where}: Duplicate value: "{name}"'
+            yield duplicate(where, name)
         elif len(name) > DNS_LABEL_MAX:
-            yield f'{where}: Invalid value: "{name}": must be no more than {DNS_LABEL_MAX} bytes'
+            yield invalid(where, name, f"must be no more than {DNS_LABEL_MAX} bytes")
         elif not DNS_LABEL.fullmatch(name):
-            yield (
-                f'{where}: Invalid value: "{name}": a lowercase RFC 1123 label must consist of lower case alphanumeric '
-                "characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or "
-                f"'123-abc', regex used for validation is '{DNS_LABEL.pattern}')"
-            )
+            yield invalid(where, name, NOT_A_LABEL)
         taken.add(name)
 
 
 def _container(container: Object, path: str, volumes: set[str]) -> Iterator[str]:
     image = container.get("image") or ""
     if not image:
-        yield f"{path}.image: Required value"
+        yield required(f"{path}.image")
     elif image != image.strip():
-        yield f'{path}.image: Invalid value: "{image}": must not have leading or trailing whitespace'
+        yield invalid(f"{path}.image", image, "must not have leading or trailing whitespace")
     yield from _one_of(container, "imagePullPolicy", PULL_POLICIES, path)
     yield from _ports(container, path)
     yield from _environment(container, path)
@@ -78,12 +80,12 @@ def _ports(container: Object, path: str) -> Iterator[str]:
     for index, port in enumerate(container.get("ports") or []):
         where, number = f"{path}.ports[{index}]", port.get("containerPort")
         if not number:
-            yield f"{where}.containerPort: Required value"
+            yield required(f"{where}.containerPort")
         elif number not in PORTS:
-            yield f"{where}.containerPort: Invalid value: {number}: must be between 1 and 65535, inclusive"
+            yield invalid(f"{where}.containerPort", number, "must be between 1 and 65535, inclusive")
         yield from _one_of(port, "protocol", PROTOCOLS, where)
         if port.get("name") in names:
-            yield f'{where}.name: Duplicate value: "{port["name"]}"'
+            yield duplicate(f"{where}.name", port["name"])
         names.update([port["name"]] if port.get("name") else [])
 
 
@@ -91,11 +93,11 @@ def _environment(container: Object, path: str) -> Iterator[str]:
     for index, env in enumerate(container.get("env") or []):
         where, name = f"{path}.env[{index}]", env.get("name") or ""
         if not name:
-            yield f"{where}.name: Required value"
+            yield required(f"{where}.name")
         elif not ENV_NAME.fullmatch(name):
-            yield f'{where}.name: Invalid value: "{name}": a valid environment variable name must consist of alphabetic characters, digits, \'_\', \'-\', or \'.\''
+            yield invalid(f"{where}.name", name, "must consist of letters, digits, '_', '-' and '.'")
         if env.get("value") and env.get("valueFrom"):
-            yield f'{where}.valueFrom: Invalid value: "": may not be specified when `value` is not empty'
+            yield invalid(f"{where}.valueFrom", "", "may not be specified when `value` is not empty")
 
 
 def _mounts(container: Object, path: str, volumes: set[str]) -> Iterator[str]:
@@ -103,13 +105,13 @@ def _mounts(container: Object, path: str, volumes: set[str]) -> Iterator[str]:
     for index, mount in enumerate(container.get("volumeMounts") or []):
         where = f"{path}.volumeMounts[{index}]"
         if not mount.get("name"):
-            yield f"{where}.name: Required value"
+            yield required(f"{where}.name")
         elif mount["name"] not in volumes:
             yield f'{where}.name: Not found: "{mount["name"]}"'
         if not mount.get("mountPath"):
-            yield f"{where}.mountPath: Required value"
+            yield required(f"{where}.mountPath")
         elif mount["mountPath"] in paths:
-            yield f'{where}.mountPath: Invalid value: "{mount["mountPath"]}": must be unique'
+            yield invalid(f"{where}.mountPath", mount["mountPath"], "must be unique")
         paths.add(mount.get("mountPath") or "")
 
 
@@ -122,11 +124,11 @@ def _handlers(container: Object, path: str) -> Iterator[str]:
             continue
         count = sum(value.get(each) is not None for each in HANDLERS)
         if count == 0:
-            yield f"{where}: Required value: must specify a handler type"
+            yield required(where, "must specify a handler type")
         elif count > 1:
-            yield f"{where}: Forbidden: may not specify more than 1 handler type"
+            yield forbidden(where, "may not specify more than 1 handler type")
         if value.get("exec") is not None and not value["exec"].get("command"):
-            yield f"{where}.exec.command: Required value"
+            yield required(f"{where}.exec.command")
 
 
 def _resources(resources: Object, path: str) -> Iterator[str]:
@@ -135,7 +137,7 @@ def _resources(resources: Object, path: str) -> Iterator[str]:
             try:
                 quantity(str(text))
             except BadExpression as error:
-                yield f'{path}.{kind}[{name}]: Invalid value: "{text}": {error}'
+                yield invalid(f"{path}.{kind}[{name}]", text, str(error))
     for name, text in (resources.get("requests") or {}).items():
         limit = (resources.get("limits") or {}).get(name)
         try:
@@ -143,4 +145,4 @@ def _resources(resources: Object, path: str) -> Iterator[str]:
         except BadExpression:
             continue
         if too_much:
-            yield f'{path}.requests: Invalid value: "{text}": must be less than or equal to {name} limit of {limit}'
+            yield invalid(f"{path}.requests", text, f"must be less than or equal to {name} limit of {limit}")

@@ -15,7 +15,7 @@ def patch(pod: Object, sidecarset: SidecarSet) -> None:
     for entry in sidecarset.spec.get("patchPodMetadata") or []:
         policy = entry.get("patchPolicy")
         for key, value in (entry.get("annotations") or {}).items():
-            current = pods.annotations(pod).get(key)
+            current = pods.annotation_map(pod).get(key)
             if policy == MERGE_PATCH_JSON:
                 notes.note(pod, key, _merged(current, value))
             elif policy == OVERWRITE or current is None:

@@ -12,7 +12,7 @@ def labels(pod: Object) -> Mapping[str, str]:
     return pod.get("metadata", {}).get("labels") or {}
 
 
-def annotations(pod: Object) -> Mapping[str, str]:
+def annotation_map(pod: Object) -> Mapping[str, str]:
     """Its annotations."""
     return pod.get("metadata", {}).get("annotations") or {}
 

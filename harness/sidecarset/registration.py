@@ -16,7 +16,8 @@ CONFIGURATION = {
     "validating": "kruise-validating-webhook-configuration",
 }
 OWN_LABEL = ("control-plane", "openkruise")
-"""Label of namespaces whose pods are never injected: the controller's own pod has to start without its webhook."""
+"""Label of namespaces whose pods are never injected: the controller's own pod has to start without its
+webhook."""
 TIMEOUT_S = 10
 ATTEMPTS = 5
 """Somebody else may write between our reading and writing, but not again and again."""

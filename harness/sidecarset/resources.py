@@ -18,7 +18,8 @@ NAMES = ("cpu", "memory")
 
 
 def aggregate(policy: Object, pod: Object) -> Object:
-    """The resources that the policy gives in that pod; ValueError when no container is meant, or a value is negative."""
+    """The resources that the policy gives in that pod; ValueError when no container is meant, or a value is
+    negative."""
     pattern = policy.get("targetContainersNameRegex", ".*")
     targets = [each for each in _candidates(pod) if re.fullmatch(pattern, each["name"])]
     if not targets:
@@ -42,7 +43,9 @@ def _candidates(pod: Object) -> list[Object]:
     spec = pod.get("spec", {})
     native = [each for each in spec.get("initContainers") or [] if each.get("restartPolicy") == "Always"]
     everyone = [*(spec.get("containers") or []), *native]
-    return [each for each in everyone if not any(env.get("name") == ENV_INJECTED for env in each.get("env") or [])]
+    return [
+        each for each in everyone if not any(env.get("name") == ENV_INJECTED for env in each.get("env") or [])
+    ]
 
 
 def _amounts(targets: Sequence[Object], kind: str, name: str) -> list[Fraction] | None:

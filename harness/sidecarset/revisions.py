@@ -1,7 +1,7 @@
 """Revisions of a SidecarSet: what a ControllerRevision holds, what it is called, and how a set looked at one.
 
-A revision's name follows from its content, so the webhook can name the revision of a set before the controller has
-stored it. Knows nothing of the API.
+A revision's name follows from its content, so the webhook can name the revision of a set before the
+controller has stored it. Knows nothing of the API.
 """
 
 from __future__ import annotations
@@ -107,15 +107,17 @@ def find(wanted: Object, stored: Iterable[Object]) -> Object:
 def restored(sidecarset: SidecarSet, stored: Object) -> SidecarSet:
     """The set with the content of a stored revision."""
     spec = {key: value for key, value in sidecarset.spec.items() if key not in FIELDS}
-    content = {key: value for key, value in (stored.get("data") or {}).get("spec", {}).items() if key in FIELDS}
+    content = {
+        key: value for key, value in (stored.get("data") or {}).get("spec", {}).items() if key in FIELDS
+    }
     return SidecarSet({**sidecarset.raw, "spec": {**spec, **deepcopy(content)}})
 
 
 def injects_newest(sidecarset: SidecarSet, pod: Object, dice: float) -> bool:
     """Whether a new pod gets the newest content although a revision is asked for. `dice` lies in [0, 1).
 
-    Policy Always, and a paused update: never. Partial: not where the update's selector leaves the pod out; with a
-    percentage as partition the asked-for revision has that probability.
+    Policy Always, and a paused update: never. Partial: not where the update's selector leaves the pod out;
+    with a percentage as partition the asked-for revision has that probability.
     """
     wanted = sidecarset.injection.get("revision") or {}
     if wanted.get("policy", "Always") != "Partial" or sidecarset.paused:

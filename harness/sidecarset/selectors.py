@@ -1,4 +1,5 @@
-"""Label selectors: does one match, is it well formed, can two be told apart. Knows nothing of what they select."""
+"""Label selectors: does one match, is it well formed, can two be told apart. Knows nothing of what they
+select."""
 
 from __future__ import annotations
 
@@ -6,12 +7,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from harness.sidecarset.fielderrors import forbidden, invalid, required
 from harness.sidecarset.names import Object
 
 OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 NAME = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 PREFIX = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 MAX_NAME = 63
+WELL_FORMED = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
 MAX_PREFIX = 253
 
 
@@ -44,7 +47,9 @@ def is_empty(selector: Object) -> bool:
 
 def to_query(selector: Object | None) -> str:
     """The selector's equalities as a `labelSelector` query: a superset of what it matches."""
-    return ",".join(f"{key}={value}" for key, value in sorted(((selector or {}).get("matchLabels") or {}).items()))
+    return ",".join(
+        f"{key}={value}" for key, value in sorted(((selector or {}).get("matchLabels") or {}).items())
+    )
 
 
 def problems(selector: Object, path: str) -> Iterator[str]:
@@ -56,11 +61,11 @@ def problems(selector: Object, path: str) -> Iterator[str]:
         where = f"{path}.matchExpressions[{index}]"
         operator, values = expression.get("operator"), expression.get("values") or []
         if operator in ("In", "NotIn") and not values:
-            yield f"{where}.values: Required value: must be specified when `operator` is 'In' or 'NotIn'"
+            yield required(f"{where}.values", "In and NotIn need values")
         elif operator in ("Exists", "DoesNotExist") and values:
-            yield f"{where}.values: Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
+            yield forbidden(f"{where}.values", "Exists and DoesNotExist take no values")
         elif operator not in OPERATORS:
-            yield f'{where}.operator: Invalid value: "{operator}": not a valid selector operator'
+            yield invalid(f"{where}.operator", operator, "not a valid selector operator")
         yield from _key_problems(expression.get("key", ""), f"{where}.key")
         for value in values:
             yield from _value_problems(value, f"{where}.values")
@@ -70,19 +75,13 @@ def _key_problems(key: str, path: str) -> Iterator[str]:
     prefix, slash, name = key.rpartition("/")
     bad_prefix = bool(slash) and (len(prefix) > MAX_PREFIX or not PREFIX.fullmatch(prefix))
     if bad_prefix or len(name) > MAX_NAME or not NAME.fullmatch(name):
-        yield (
-            f'{path}: Invalid value: "{key}": name part must consist of alphanumeric characters, '
-            "'-', '_' or '.', and must start and end with an alphanumeric character"
-        )
+        yield invalid(path, key, f"name part {WELL_FORMED}")
 
 
 def _value_problems(value: Any, path: str) -> Iterator[str]:
     text = str(value)
     if text and (not isinstance(value, str) or len(text) > MAX_NAME or not NAME.fullmatch(text)):
-        yield (
-            f'{path}: Invalid value: "{text}": a valid label must be an empty string or consist of alphanumeric '
-            "characters, '-', '_' or '.', and must start and end with an alphanumeric character"
-        )
+        yield invalid(path, value, f"a valid label must be an empty string or {WELL_FORMED}")
 
 
 def disjoint(one: Object | None, other: Object | None) -> bool:

@@ -10,7 +10,8 @@ from harness.sidecarset.names import Object
 
 
 def status(sidecarset: SidecarSet, matched: Sequence[Object], revision: str) -> Object:
-    """The status for that generation of the set. updatedReadyPods is left out when it is 0, as Kruise does."""
+    """The status for that generation of the set. updatedReadyPods is left out when it is 0, as Kruise
+    does."""
     up = [updated(pod, sidecarset) for pod in matched]
     ready = [consistent(pod, sidecarset) and pod_ready(pod, sidecarset) for pod in matched]
     both = sum(a and b for a, b in zip(up, ready, strict=True))

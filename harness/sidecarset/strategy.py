@@ -12,7 +12,13 @@ from dataclasses import dataclass
 
 from harness.sidecarset import ordering, pods, selectors
 from harness.sidecarset.api import SidecarSet
-from harness.sidecarset.consistency import change_under_way, consistent, only_images_differ, pod_ready, updated
+from harness.sidecarset.consistency import (
+    change_under_way,
+    consistent,
+    only_images_differ,
+    pod_ready,
+    updated,
+)
 from harness.sidecarset.names import Object
 
 PERCENT = re.compile(r"(\d+)%")
@@ -60,7 +66,8 @@ def _within_budget(sidecarset: SidecarSet, matched: Sequence[Object], kept: Sequ
 
 
 def partition(value: object, total: int) -> int:
-    """How many pods stay behind. A percentage is rounded up, but one below 100 % never keeps all of several."""
+    """How many pods stay behind. A percentage is rounded up, but one below 100 % never keeps all of
+    several."""
     count = _share(value, total)
     percent = PERCENT.fullmatch(value) if isinstance(value, str) else None
     if percent and int(percent.group(1)) < 100 and count == total > 1:

@@ -16,7 +16,8 @@ from harness.sidecarset.names import Object
 
 @dataclass(frozen=True)
 class Context:
-    """What an upgrade step needs besides set and pod: the set's newest revision, and the time for the books."""
+    """What an upgrade step needs besides set and pod: the set's newest revision, and the time for the
+    books."""
 
     revision: str
     now: str
@@ -33,8 +34,8 @@ def upgraded(pod: Object, sidecarset: SidecarSet, context: Context) -> Object | 
             continue
         target = target_of(before, sidecarset, sidecar)
         if target is None or pods.containers(before)[target]["image"] == sidecar.image:
-            # A predecessor that has the wanted image gave its sockets away and would not start anew: it has to be
-            # emptied first. A successor that has it needs no more.
+            # A predecessor that has the wanted image gave its sockets away and would not start anew: it has
+            # to be emptied first. A successor that has it needs no more.
             must_wait = must_wait or target == notes.pair(before, sidecar)[1]
             continue
         counterpart = next(name for name in sidecar.names_in_pod if name != target)
@@ -54,9 +55,9 @@ def upgraded(pod: Object, sidecarset: SidecarSet, context: Context) -> Object | 
 def target_of(pod: Object, sidecarset: SidecarSet, sidecar: Sidecar) -> str | None:
     """Which half of the pair is to get the image; None when the other half works with it already.
 
-    The idle half; without one, the only half that is not healthy; else the predecessor. While a successor is not healthy,
-    a predecessor with the wanted image is no reason to stop: it may have handed its sockets over. Then the successor gets
-    that image too, takes over, and the usual reset follows.
+    The idle half; without one, the only half that is not healthy; else the predecessor. While a successor is
+    not healthy, a predecessor with the wanted image is no reason to stop: it may have handed its sockets
+    over. Then the successor gets that image too, takes over, and the usual reset follows.
     """
     image = {name: pods.containers(pod)[name]["image"] for name in sidecar.names_in_pod}
     first, second = sidecar.names_in_pod
@@ -64,7 +65,9 @@ def target_of(pod: Object, sidecarset: SidecarSet, sidecar: Sidecar) -> str | No
         if idle(pod, sidecar, target):
             return None if image[counterpart] == sidecar.image else target
     successor, predecessor = notes.pair(pod, sidecar)
-    successor_healthy, predecessor_healthy = (_healthy(pod, sidecarset, each) for each in (successor, predecessor))
+    successor_healthy, predecessor_healthy = (
+        _healthy(pod, sidecarset, each) for each in (successor, predecessor)
+    )
     if successor_healthy:
         return None if image[successor] == sidecar.image else predecessor
     if predecessor_healthy or image[predecessor] == sidecar.image:

@@ -15,6 +15,7 @@ from harness.sidecarset import podchecks, revisions, selectors
 from harness.sidecarset.api import Sidecar, SidecarSet
 from harness.sidecarset.conflicts import conflicts
 from harness.sidecarset.expressions import BadExpression, evaluate
+from harness.sidecarset.fielderrors import duplicate, forbidden, invalid, required
 from harness.sidecarset.names import (
     AFTER_APP,
     BEFORE_APP,
@@ -35,8 +36,8 @@ POLICIES = (RETAIN, OVERWRITE, MERGE_PATCH_JSON)
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a set is held against. `predecessor` is the set before an update, None on creation; `whitelist` the rules
-    of the ConfigMap, None when there is none."""
+    """What a set is held against. `predecessor` is the set before an update, None on creation; `whitelist`
+    the rules of the ConfigMap, None when there is none."""
 
     others: Sequence[SidecarSet] = ()
     predecessor: SidecarSet | None = None
@@ -45,44 +46,48 @@ class Surroundings:
 
 
 def problems(sidecarset: SidecarSet, around: Surroundings) -> list[str]:
-    """All that is wrong with it, one message each: the set by itself first, its relation to others only when it is right."""
-    checks: tuple[Callable[[SidecarSet, Surroundings], Iterator[str]], ...] = (_name, _canary, _spec, _changes)
+    """All that is wrong with it, one message each: the set by itself first, its relation to others only when
+    it is right."""
+    checks: tuple[Callable[[SidecarSet, Surroundings], Iterator[str]], ...] = (
+        _name,
+        _canary,
+        _spec,
+        _changes,
+    )
     found = [message for check in checks for message in check(sidecarset, around)]
     return found or list(conflicts(sidecarset, around.others))
 
 
 def _name(sidecarset: SidecarSet, _: Surroundings) -> Iterator[str]:
     if not NAME.fullmatch(sidecarset.name) or len(sidecarset.name) > NAME_MAX:
-        yield (
-            f'metadata.name: Invalid value: "{sidecarset.name}": sidecarset name must consist of alphanumeric '
-            f"characters or '-', and be no longer than {NAME_MAX}"
-        )
+        reason = "sidecarset name must consist of alphanumeric characters or '-'"
+        yield invalid("metadata.name", sidecarset.name, f"{reason}, and be no longer than {NAME_MAX}")
 
 
 def _canary(sidecarset: SidecarSet, around: Surroundings) -> Iterator[str]:
     base, before = sidecarset.base, around.predecessor
     if before is not None and before.base and before.base != base:
-        yield f'metadata: Invalid value: "{base or ""}": annotations of a canary are immutable'
+        yield invalid("metadata", base or "", "annotations of a canary are immutable")
     if base is None:
         return
     named = {each.name: each for each in around.others}
     if base == sidecarset.name:
-        yield f'metadata: Invalid value: "{base}": base sidecarSet cannot be itself'
+        yield invalid("metadata", base, "base sidecarSet cannot be itself")
     elif base not in named:
-        yield f'metadata: Invalid value: "{base}": fetch base sidecarSet[{base}] failed: not found'
+        yield invalid("metadata", base, f"fetch base sidecarSet[{base}] failed: not found")
     elif named[base].base:
-        yield f'metadata: Invalid value: "{base}": base sidecarSet cannot be canary'
+        yield invalid("metadata", base, "base sidecarSet cannot be canary")
     if sidecarset.strategy.get("type") == ROLLING_UPDATE:
-        yield f'metadata: Invalid value: "{base}": RollingUpdate is not supported for canary sidecarSet'
+        yield invalid("metadata", base, "RollingUpdate is not supported for canary sidecarSet")
 
 
-# -- the spec ---------------------------------------------------------------------------------------------------------
+# -- the spec ------------------------------------------------------------------------------------------------
 
 
 def _spec(sidecarset: SidecarSet, around: Surroundings) -> Iterator[str]:
     spec = sidecarset.spec
     if sidecarset.selector is None:
-        yield "spec.selector: Required value: no selector defined for SidecarSet"
+        yield required("spec.selector", "no selector defined for SidecarSet")
     else:
         yield from _selector(sidecarset.selector, "spec.selector")
     if sidecarset.namespace_selector is not None:
@@ -91,9 +96,12 @@ def _spec(sidecarset: SidecarSet, around: Surroundings) -> Iterator[str]:
     if sidecarset.strategy.get("type") == ROLLING_UPDATE:
         yield from _rolling_update(sidecarset)
     if not sidecarset.containers and not sidecarset.init_containers:
-        yield "spec: Required value: no initContainer or container defined for SidecarSet"
+        yield required("spec", "no initContainer or container defined for SidecarSet")
         return
-    for field, sidecars in (("containers", sidecarset.containers), ("initContainers", sidecarset.init_containers)):
+    for field, sidecars in (
+        ("containers", sidecarset.containers),
+        ("initContainers", sidecarset.init_containers),
+    ):
         for index, sidecar in enumerate(sidecars):
             yield from _sidecar(sidecar, index, is_container=field == "containers")
     yield from podchecks.problems(spec)
@@ -104,7 +112,7 @@ def _spec(sidecarset: SidecarSet, around: Surroundings) -> Iterator[str]:
 def _selector(selector: Object, path: str) -> Iterator[str]:
     yield from selectors.problems(selector, path)
     if selectors.is_empty(selector):
-        yield f"{path}: Invalid value: {{}}: empty selector is not valid for sidecarset."
+        yield invalid(path, {}, "empty selector is not valid for sidecarset.")
 
 
 def _revision(sidecarset: SidecarSet, around: Surroundings) -> Iterator[str]:
@@ -112,23 +120,25 @@ def _revision(sidecarset: SidecarSet, around: Surroundings) -> Iterator[str]:
     if wanted is None:
         return
     if not revisions.requested(sidecarset):
-        yield "revision: Invalid value: revisionName and customVersion cannot be empty simultaneously"
+        yield invalid("revision", wanted, "revisionName and customVersion cannot be empty simultaneously")
     else:
         try:
             revisions.find(wanted, around.revisions)
         except revisions.NoSuchRevision as error:
-            yield f"revision: Invalid value: {error}"
+            yield invalid("revision", wanted, str(error))
     if wanted.get("policy", "Always") not in ("Always", "Partial"):
-        yield f'revision.policy: Invalid value: "{wanted["policy"]}": Invalid policy {wanted["policy"]}'
+        yield invalid("revision.policy", wanted["policy"], "Invalid policy, must be Always or Partial")
 
 
 def _rolling_update(sidecarset: SidecarSet) -> Iterator[str]:
     strategy, path = sidecarset.strategy, "spec.updateStrategy"
     if any(each.native for each in sidecarset.init_containers):
-        yield f"{path}: Required value: The initContainer in-place upgrade is not currently supported."
+        yield required(path, "The initContainer in-place upgrade is not currently supported.")
     if strategy.get("selector") is not None:
         if strategy.get("partition"):
-            yield "updateStrategy: Invalid value: Partition and Selector cannot be used together"
+            yield invalid(
+                "updateStrategy", strategy["partition"], "Partition and Selector cannot be used together"
+            )
         yield from _selector(strategy["selector"], f"{path}.selector")
     for field in ("partition", "maxUnavailable"):
         yield from _count(strategy.get(field), f"{path}.{field}")
@@ -138,23 +148,26 @@ def _rolling_update(sidecarset: SidecarSet) -> Iterator[str]:
 
 def _count(value: Any, path: str) -> Iterator[str]:
     if isinstance(value, str) and not PERCENT.fullmatch(value):
-        yield f'{path}: Invalid value: "{value}": must be an integer or a percentage (e.g. \'5%\')'
+        yield invalid(path, value, "must be an integer or a percentage (e.g. '5%')")
     elif isinstance(value, int) and value < 0:
-        yield f"{path}: Invalid value: {value}: must be greater than or equal to 0"
+        yield invalid(path, value, "must be greater than or equal to 0")
 
 
 def _priority(priority: Object | None, path: str) -> Iterator[str]:
-    weights, orders = (priority or {}).get("weightPriority") or [], (priority or {}).get("orderPriority") or []
+    weights, orders = (
+        (priority or {}).get("weightPriority") or [],
+        (priority or {}).get("orderPriority") or [],
+    )
     if weights and orders:
-        yield f"{path}: Invalid value: only one of weightPriority and orderPriority can be used"
+        yield invalid(path, priority, "only one of weightPriority and orderPriority can be used")
     for each in weights:
         if not 0 <= (each.get("weight") or 0) <= MAX_WEIGHT:
-            yield f"{path}: Invalid value: {each.get('weight')}: weight must be valid number in the range 1-100"
+            yield invalid(path, each.get("weight"), "weight must be valid number in the range 1-100")
         if selectors.is_empty(each.get("matchSelector") or {}):
-            yield f"{path}: Invalid value: selector can not be empty"
+            yield invalid(path, {}, "selector can not be empty")
         yield from selectors.problems(each.get("matchSelector") or {}, f"{path}.matchSelector")
     if any(not each.get("orderedKey") for each in orders):
-        yield f"{path}: Invalid value: order key can not be empty"
+        yield invalid(path, "", "order key can not be empty")
 
 
 def _scatter(terms: Sequence[Object], path: str) -> Iterator[str]:
@@ -162,32 +175,30 @@ def _scatter(terms: Sequence[Object], path: str) -> Iterator[str]:
     for each in terms:
         pair = (each.get("key") or "", each.get("value") or "")
         if not pair[0]:
-            yield f"{path}: Required value: key should not be empty"
+            yield required(path, "key should not be empty")
         if pair in seen:
-            yield f"{path}: Invalid value: duplicated key={pair[0]} value={pair[1]}"
+            yield invalid(path, each, f"duplicated key={pair[0]} value={pair[1]}")
         seen.add(pair)
 
 
-# -- containers ---------------------------------------------------------------------------------------------------------
+# -- containers ----------------------------------------------------------------------------------------------
 
 
 def _sidecar(sidecar: Sidecar, index: int, *, is_container: bool) -> Iterator[str]:
     policy = sidecar.raw.get("podInjectPolicy")
     if policy not in (None, BEFORE_APP, AFTER_APP):
-        yield f'spec.container.podInjectPolicy: Invalid value: "{policy}": unsupported pod inject policy'
+        yield invalid("spec.container.podInjectPolicy", policy, "unsupported pod inject policy")
     share = (sidecar.raw.get("shareVolumePolicy") or {}).get("type")
     if is_container and share not in (None, "enabled", "disabled"):
-        yield f'spec.container.shareVolumePolicy: Invalid value: "{share}": unsupported share volume policy'
+        yield invalid("spec.container.shareVolumePolicy", share, "unsupported share volume policy")
     if is_container:
         for each in sidecar.raw.get("transferEnv") or []:
             yield from _transfer(each, f"spec[{index}].transferEnv")
     if sidecar.raw.get("resourcesPolicy"):
         yield from _resources_policy(sidecar, f"spec[{index}].resourcesPolicy", is_container)
     if sidecar.hot and sidecar.image and sidecar.image == sidecar.empty_image:
-        yield (
-            f'spec.containers[{index}].upgradeStrategy.hotUpgradeEmptyImage: Invalid value: "{sidecar.empty_image}": '
-            "must differ from image, or no container of the pair would work"
-        )
+        path = f"spec.containers[{index}].upgradeStrategy.hotUpgradeEmptyImage"
+        yield invalid(path, sidecar.empty_image, "must differ from image, or no half of the pair would work")
 
 
 def _transfer(transfer: Object, path: str) -> Iterator[str]:
@@ -196,42 +207,41 @@ def _transfer(transfer: Object, path: str) -> Iterator[str]:
         return
     reference = source.get("fieldRef")
     if not reference:
-        yield f"{path}.fieldRef: Required value: sourceContainerNameFrom names no field"
+        yield required(f"{path}.fieldRef", "sourceContainerNameFrom names no field")
         return
     if reference.get("apiVersion") != "v1":
-        yield f'{path}.fieldRef.apiVersion: Invalid value: "{reference.get("apiVersion")}": must be v1'
+        yield invalid(f"{path}.fieldRef.apiVersion", reference.get("apiVersion"), "must be v1")
     if not SUBSCRIPTED.fullmatch(reference.get("fieldPath") or ""):
-        yield (
-            f'{path}.fieldRef.fieldPath: Invalid value: "{reference.get("fieldPath")}": must be '
-            "metadata.labels['key'] or metadata.annotations['key']"
-        )
+        reason = "must be metadata.labels['key'] or metadata.annotations['key']"
+        yield invalid(f"{path}.fieldRef.fieldPath", reference.get("fieldPath"), reason)
 
 
 def _resources_policy(sidecar: Sidecar, path: str, is_container: bool) -> Iterator[str]:
     policy = sidecar.raw["resourcesPolicy"]
     if not is_container and not sidecar.native:
-        yield f"{path}: Forbidden: resourcesPolicy is only supported for containers with RestartPolicy Always"
+        yield forbidden(path, "resourcesPolicy is only supported for containers with RestartPolicy Always")
     if sidecar.raw.get("resources"):
-        yield f"{path}: Forbidden: resourcesPolicy and resources cannot be configured together"
+        yield forbidden(path, "resourcesPolicy and resources cannot be configured together")
     if policy.get("targetContainersMode") not in ("sum", "max"):
-        yield f'{path}.targetContainersMode: Unsupported value: "{policy.get("targetContainersMode")}": sum or max'
+        mode = policy.get("targetContainersMode")
+        yield invalid(f"{path}.targetContainersMode", mode, "must be sum or max")
     pattern = policy.get("targetContainersNameRegex")
     if not pattern:
-        yield f"{path}.targetContainersNameRegex: Invalid value: invalid empty regex"
+        yield invalid(f"{path}.targetContainersNameRegex", "", "invalid empty regex")
     else:
         try:
             re.compile(pattern)
         except re.error as error:
-            yield f"{path}.targetContainersNameRegex: Invalid value: invalid regex pattern: {error}"
+            yield invalid(f"{path}.targetContainersNameRegex", pattern, f"invalid regex pattern: {error}")
     expressions = policy.get("resourcesExpr") or {}
     if not expressions.get("limits") and not expressions.get("requests"):
-        yield f"{path}.resourcesExpr: Required value: at least one of limits or requests must be configured"
+        yield required(f"{path}.resourcesExpr", "at least one of limits or requests must be configured")
     for kind in ("limits", "requests"):
         for name, text in (expressions.get(kind) or {}).items():
             try:
                 evaluate(str(text), name, Fraction(1))
             except BadExpression as error:
-                yield f'{path}.resourcesExpr.{kind}.{name}: Invalid value: "{text}": invalid expression: {error}'
+                yield invalid(f"{path}.resourcesExpr.{kind}.{name}", text, f"invalid expression: {error}")
 
 
 def _colliding_halves(sidecarset: SidecarSet) -> Iterator[str]:
@@ -240,10 +250,10 @@ def _colliding_halves(sidecarset: SidecarSet) -> Iterator[str]:
     for index, sidecar in enumerate(sidecarset.containers):
         for half in sidecar.names_in_pod if sidecar.hot else ():
             if half in names:
-                yield f'spec.containers[{index}].name: Duplicate value: "{half}": half of the pair has that name'
+                yield duplicate(f"spec.containers[{index}].name", half, "half of the pair has that name")
 
 
-# -- pod metadata, changes ------------------------------------------------------------------------------------------------
+# -- pod metadata, changes -----------------------------------------------------------------------------------
 
 
 def _pod_metadata(sidecarset: SidecarSet, around: Surroundings) -> Iterator[str]:
@@ -252,15 +262,17 @@ def _pod_metadata(sidecarset: SidecarSet, around: Surroundings) -> Iterator[str]
     for entry in entries:
         keys = entry.get("annotations") or {}
         if not keys:
-            yield f"{path}: Required value: no annotations defined for SidecarSet"
+            yield required(path, "no annotations defined for SidecarSet")
         if entry.get("patchPolicy") not in POLICIES:
-            yield f"{path}: Required value: no patchPolicy defined for patchPodMetadata"
-        yield from (f"{path}: Invalid value: patch annotation[{key}] already exist" for key in keys if key in seen)
+            yield required(path, "no patchPolicy defined for patchPodMetadata")
+        yield from (
+            invalid(path, key, f"patch annotation[{key}] already exist") for key in keys if key in seen
+        )
         seen.update(keys)
     if not entries:
         return
     if around.whitelist is None:
-        yield f"{path}: Invalid value: SidecarSet patch metadata whitelist not found"
+        yield invalid(path, sorted(seen), "SidecarSet patch metadata whitelist not found")
         return
     rules = [
         each
@@ -268,12 +280,12 @@ def _pod_metadata(sidecarset: SidecarSet, around: Surroundings) -> Iterator[str]
         if each.get("selector") is None or selectors.matches(each["selector"], sidecarset.labels)
     ]
     if not rules:
-        yield f"{path}: Invalid value: sidecarSet patch metadata annotation is not allowed"
+        yield invalid(path, sorted(seen), "sidecarSet patch metadata annotation is not allowed")
         return
     allowed = [expression for rule in rules for expression in rule.get("allowedAnnotationKeyExprs") or []]
     for key in sorted(seen):
         if not any(re.search(expression, key) for expression in allowed):
-            yield f"{path}: Invalid value: sidecarSet patch metadata annotation({key}) is not allowed"
+            yield invalid(path, key, f"sidecarSet patch metadata annotation({key}) is not allowed")
 
 
 def _changes(sidecarset: SidecarSet, around: Surroundings) -> Iterator[str]:
@@ -282,9 +294,7 @@ def _changes(sidecarset: SidecarSet, around: Surroundings) -> Iterator[str]:
     before = {each.name: each for each in around.predecessor.containers}
     for sidecar in sidecarset.containers:
         if sidecar.name not in before:
-            yield f'spec.containers.name: Invalid value: "{sidecar.name}": container {sidecar.name} is not found'
+            yield invalid("spec.containers.name", sidecar.name, f"container {sidecar.name} is not found")
         elif sidecar.upgrade.get("upgradeType") != before[sidecar.name].upgrade.get("upgradeType"):
-            yield (
-                f'spec.containers.upgradeStrategy.upgradeType: Invalid value: "{sidecar.upgrade.get("upgradeType")}": '
-                f"container {sidecar.name} upgradeType is immutable"
-            )
+            path, kind = "spec.containers.upgradeStrategy.upgradeType", sidecar.upgrade.get("upgradeType")
+            yield invalid(path, kind, f"container {sidecar.name} upgradeType is immutable")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import trustme
 from aiohttp import web
@@ -42,10 +42,13 @@ class Certificate:
 
 
 def application(admitter: Admitter, is_ready: Callable[[], bool], log: Log) -> web.Application:
-    """All routes. Decisions run in threads: they call the API, which may be waiting for another of our answers."""
+    """All routes. Decisions run in threads: they call the API, which may be waiting for another of our
+    answers."""
     reviews: dict[str, Answer] = {
         MUTATE_SIDECARSET: lambda review: admission.admitted(review, admitter.mutate_sidecarset),
-        VALIDATE_SIDECARSET: lambda review: admission.admitted(review, lambda it: admitter.validate_sidecarset(it)),
+        VALIDATE_SIDECARSET: lambda review: admission.admitted(
+            review, lambda it: admitter.validate_sidecarset(it)
+        ),
         MUTATE_POD: lambda review: admission.admitted(review, admitter.mutate_pod),
         CONVERT: lambda review: admission.converted(review, conversion.converted),
     }
@@ -54,13 +57,15 @@ def application(admitter: Admitter, is_ready: Callable[[], bool], log: Log) -> w
         app.router.add_post(path, _handler(path, answer, log))
 
     async def ready(_: web.Request) -> web.Response:
-        return web.Response(text="ok") if is_ready() else web.Response(status=503, text="not ready: registering")
+        return (
+            web.Response(text="ok") if is_ready() else web.Response(status=503, text="not ready: registering")
+        )
 
     app.router.add_get(READY, ready)
     return app
 
 
-def _handler(path: str, answer: Answer, log: Log) -> Callable[[web.Request], object]:
+def _handler(path: str, answer: Answer, log: Log) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handle(request: web.Request) -> web.Response:
         try:
             review = await request.json()
@@ -70,7 +75,9 @@ def _handler(path: str, answer: Answer, log: Log) -> Callable[[web.Request], obj
             result = await asyncio.to_thread(answer, review)
         except admission.BadReview as error:
             return web.Response(status=400, text=f"{path}: {error}")
-        except Exception as error:  # an answer is owed whatever went wrong; the API server shows it to the user
+        except (
+            Exception
+        ) as error:  # an answer is owed whatever went wrong; the API server shows it to the user
             log("webhook_failed", path=path, error=f"{type(error).__name__}: {error}")
             return web.Response(status=500, text=f"{path}: {type(error).__name__}: {error}")
         _log_decision(path, review, result, log)
@@ -82,7 +89,9 @@ def _handler(path: str, answer: Answer, log: Log) -> Callable[[web.Request], obj
 def _log_decision(path: str, review: Object, result: Object, log: Log) -> None:
     response, request = result["response"], review["request"]
     if path == MUTATE_POD and response.get("patch"):
-        name = request.get("name") or ((request.get("object") or {}).get("metadata") or {}).get("generateName")
+        name = request.get("name") or ((request.get("object") or {}).get("metadata") or {}).get(
+            "generateName"
+        )
         log("injected", namespace=request.get("namespace"), pod=name)
     elif response.get("allowed") is False:
         log("refused", path=path, name=request.get("name"), message=response["status"]["message"])

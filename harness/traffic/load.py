@@ -1,4 +1,4 @@
-"""The load of one run: Locust's master and workers as pods, the test started and stopped, the ledgers fetched.
+"""The load of one run: Locust's pods are made, the test is started and stopped, the ledgers are fetched.
 
 Everything goes through the Kubernetes API, also what is said to Locust (the pod proxy). Knows nothing of
 upgrades.
@@ -19,7 +19,7 @@ from harness.errors import ClusterError
 from harness.record.ledger import AppLedger, LoadLedger
 from harness.traffic import workload
 from harness.traffic.pod import Pod
-from harness.traffic.proxy import PodPort
+from harness.traffic.proxy import Method, PodPort
 from harness.traffic.workload import Target
 
 __all__ = ["CLASSES", "Load", "LocustStats", "Target", "Timeouts", "app_ledger"]
@@ -66,7 +66,7 @@ class Load:
         workers: int = 1,
         timeouts: Timeouts | None = None,
     ) -> None:
-        """`pace` is how many times faster than usual the paced classes send; 1 makes 1,200 requests a second."""
+        """`pace` multiplies the rate of the paced classes; 1 makes about 1,200 requests a second in all."""
         self._client, self._namespace, self._image = client, namespace, image
         self._variables = workload.environment(targets, classes, version_header, pace)
         self._timeouts = timeouts or Timeouts()
@@ -83,8 +83,10 @@ class Load:
             worker.create(manifest)
         for worker in self._workers:
             worker.wait("for it to run", self._timeouts.pod, worker.running_ip)
-        self._master.wait("for its workers", self._timeouts.locust, self._is_complete)
-        answer = json.loads(self._web().call("POST", "/swarm", self._timeouts.call))
+        self._master.wait("for its web API", self._timeouts.locust, self._joined)
+        for worker in self._workers:
+            worker.wait("for the master to know it", self._timeouts.locust, self._is_complete)
+        answer = json.loads(self._ask_master("POST", "/swarm", self._timeouts.call))
         if not answer.get("success"):
             raise ClusterError(f"Locust's master did not start the test: {answer.get('message')}")
         for worker in self._workers:
@@ -92,24 +94,32 @@ class Load:
 
     def progress(self) -> tuple[int, int]:
         """Requests sent and failed so far."""
-        states = [self._state(worker) for worker in self._workers]
+        states = [
+            json.loads(worker.ask("GET", workload.LEDGER_PORT, "/progress", self._timeouts.call))
+            for worker in self._workers
+        ]
         return sum(state["sent"] for state in states), sum(state["failed"] for state in states)
 
     def stop(self) -> None:
-        """Ends the test: users finish the request that they are in. Returns when none is left; ClusterError."""
-        self._web().call("POST", "/stop", self._timeouts.stop)
+        """Ends the test: users finish the request that they are in. Returns when all have; ClusterError."""
+        self._ask_master("POST", "/stop", self._timeouts.stop)
         for worker in self._workers:
             worker.wait("for its users to end", self._timeouts.stop, partial(self._is_stopped, worker))
 
     def ledgers(self) -> list[LoadLedger]:
         """Each worker's ledger; complete after `stop`."""
         return [
-            _ledger(LoadLedger, worker.port(workload.LEDGER_PORT), self._timeouts) for worker in self._workers
+            _parse(
+                LoadLedger,
+                worker.name,
+                worker.ask("GET", workload.LEDGER_PORT, "/ledger", self._timeouts.ledger),
+            )
+            for worker in self._workers
         ]
 
     def locust_stats(self) -> LocustStats:
         """What Locust counted. Its master caches the answer for 2 s: ask once, after `stop`."""
-        answer = json.loads(self._web().call("GET", "/stats/requests", self._timeouts.call))
+        answer = json.loads(self._ask_master("GET", "/stats/requests", self._timeouts.call))
         total = next(entry for entry in answer["stats"] if entry["name"] == "Aggregated")
         return LocustStats(total["num_requests"], total["num_failures"])
 
@@ -122,8 +132,8 @@ class Load:
                 f"the cluster refused the Locust files: {error.reason}: {error.body}"
             ) from error
 
-    def _web(self) -> PodPort:
-        return self._master.port(workload.MASTER_WEB_PORT)
+    def _ask_master(self, method: Method, path: str, timeout_s: float) -> bytes:
+        return self._master.ask(method, workload.MASTER_WEB_PORT, path, timeout_s)
 
     def _state(self, worker: Pod) -> dict[str, Any]:
         body = worker.port(workload.LEDGER_PORT).call("GET", "/progress", self._timeouts.call)
@@ -136,20 +146,25 @@ class Load:
     def _is_stopped(self, worker: Pod) -> bool | None:
         return not self._state(worker)["running"] or None
 
+    def _joined(self) -> int:
+        """Workers that the master knows."""
+        body = self._master.port(workload.MASTER_WEB_PORT).call("GET", "/worker-count", self._timeouts.call)
+        count: int = json.loads(body)["worker_count"]
+        return count
+
     def _is_complete(self) -> bool | None:
-        answer = json.loads(self._web().call("GET", "/worker-count", self._timeouts.call))
-        return answer["worker_count"] >= len(self._workers) or None
+        return self._joined() >= len(self._workers) or None
 
 
 def app_ledger(client: ApiClient, namespace: str, pod: str, timeouts: Timeouts | None = None) -> AppLedger:
     """What the application in a pod executed so far; ClusterError."""
     port = PodPort(client, namespace, pod, workload.APP_ADMIN_PORT)
-    return _ledger(AppLedger, port, timeouts or Timeouts())
+    return _parse(AppLedger, pod, port.call("GET", "/ledger", (timeouts or Timeouts()).ledger))
 
 
-def _ledger(model: type[LedgerT], port: PodPort, timeouts: Timeouts) -> LedgerT:
+def _parse(model: type[LedgerT], pod: str, body: bytes) -> LedgerT:
     try:
-        return model.model_validate_json(port.call("GET", "/ledger", timeouts.ledger))
+        return model.model_validate_json(body)
     except ValidationError as error:
         first = error.errors()[0]
-        raise ClusterError(f"pod {port.pod} served something else than a ledger: {first['msg']}") from error
+        raise ClusterError(f"pod {pod} served something else than a ledger: {first['msg']}") from error

@@ -1,4 +1,4 @@
-"""A pod of the load generator: made, waited for, and if it fails, quoted. Knows nothing of what runs in it."""
+"""A pod of the load generator: made, waited for, asked, and quoted when it fails. Knows nothing of Locust."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from kubernetes.client import ApiClient, ApiException, CoreV1Api
 
 from harness.errors import ClusterError, Timeout
-from harness.traffic.proxy import PodPort, Unreachable
+from harness.traffic.proxy import Method, PodPort, Unreachable
 
 POLL_S = 0.1
 LOG_LINES = 20
@@ -42,6 +42,13 @@ class Pod:
     def port(self, number: int) -> PodPort:
         """A port of it, behind the API server's proxy."""
         return PodPort(self._client, self.namespace, self.name, number)
+
+    def ask(self, method: Method, port: int, path: str, timeout_s: float) -> bytes:
+        """Calls one of its ports; ClusterError with its last log lines."""
+        try:
+            return self.port(port).call(method, path, timeout_s)
+        except Unreachable as error:
+            raise ClusterError(f"{error}{self._last_lines()}") from error
 
     def running_ip(self) -> str | None:
         """Its address, once it runs."""

@@ -14,6 +14,8 @@ from urllib3.exceptions import HTTPError
 
 from harness.errors import ClusterError
 
+Method = Literal["GET", "POST"]
+
 QUOTED_CHARACTERS = 200  # of an error page: enough for its first line
 
 
@@ -30,7 +32,7 @@ class PodPort:
     pod: str
     port: int
 
-    def call(self, method: Literal["GET", "POST"], path: str, timeout_s: float) -> bytes:
+    def call(self, method: Method, path: str, timeout_s: float) -> bytes:
         """Sends a request without a body and returns the answer's; Unreachable."""
         where = f"/api/v1/namespaces/{self.namespace}/pods/{self.pod}:{self.port}/proxy{path}"
         request = self.client.param_serialize(

@@ -1,7 +1,7 @@
 """Drives pods through upgrades: patch, wait until every pod is settled, a steady gap, next.
 
-What counts as settled is what the pods show. The SidecarSet's counters are not waited for: they lag behind the
-pods by seconds and add nothing. Knows nothing of what a sidecar does, nor by what a phase is told.
+What counts as settled is what the pods show. The SidecarSet's counters are not waited for: they lag behind
+the pods by seconds and add nothing. Knows nothing of what a sidecar does, nor by what a phase is told.
 """
 
 from __future__ import annotations
@@ -188,11 +188,11 @@ def run_upgrades(
     clock: Clock = CLOCK,
     source: Source | None = None,
 ) -> list[Upgrade]:
-    """Upgrades `count` times and returns what was seen. The pods work with the manifest's image and are Ready.
+    """Upgrades `count` times and returns what was seen. The pods are Ready and run the manifest's image.
 
-    `records` is the list that is filled and returned. It holds the upgrade under way from its patch on, so what
-    was seen outlives whatever ends the run. Setting `stop` ends the wait, without an error. When no pod takes a
-    step for `timeouts.step_s` it raises UpgradeTimeout; when a pod goes away or the API does, ClusterError.
+    `records` is the list that is filled and returned. It holds the upgrade under way from its patch on, so
+    what was seen outlives whatever ends the run. Setting `stop` ends the wait without an error. UpgradeTimeout when
+    no pod has moved on for `timeouts.step_s`; ClusterError when a pod or the API goes away.
     """
     found: list[Upgrade] = records if records is not None else []
     api = client_factory()

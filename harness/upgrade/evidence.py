@@ -48,8 +48,8 @@ def _line(text: str, at: float, container: str) -> PodEvent:
     except ValueError:
         said = None
     if isinstance(said, dict) and isinstance(said.get("event"), str):
-        time = said.pop("time", at)
-        exact = float(time) if isinstance(time, int | float) and math.isfinite(time) else at
+        time = said.pop("time", None)
+        exact = float(time) if type(time) in (int, float) and math.isfinite(time) else at
         reason = said.pop("event")
         message = json.dumps(said)[:MESSAGE_MAX] if said else ""
         return PodEvent(at=exact, source="sidecar", reason=reason, message=message, container=container)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from kubernetes.client import ApiClient, CoreV1Api
 
@@ -56,7 +57,11 @@ def wait_for_pairs(
         if len(views) == count and not any(missing.values()):
             return sorted(missing)
         if clock.now() - started >= timeouts.pods_s:
-            raise Timeout(_message(api, namespace, subject, count, missing, clock.now() - started))
+            lines = [_summary(count, missing, timeouts.pods_s)]
+            evidence = Evidence(api, namespace)
+            for name in (name for name, what in missing.items() if what):
+                lines += told(evidence.all(name, subject.containers, clock.now()), name, subject.containers)
+            raise Timeout("\n".join(lines))
         clock.sleep(POLL_S)
 
 
@@ -67,20 +72,7 @@ def _list(api: ApiClient, namespace: str, subject: Subject) -> list[PodView]:
     return [view for view in map(view_of, body["items"]) if not view.leaving]
 
 
-def _message(
-    api: ApiClient,
-    namespace: str,
-    subject: Subject,
-    count: int,
-    missing: dict[str, str | None],
-    waited: float,
-) -> str:
-    """The first line says it all; below are the last events and log lines of each pod that waits."""
-    late = {name: what for name, what in missing.items() if what}
-    each = "; ".join(f"{name} {what}" for name, what in late.items()) or "none lacks a sidecar"
+def _summary(count: int, missing: Mapping[str, str | None], waited_s: float) -> str:
+    each = "; ".join(f"{name} {what}" for name, what in missing.items() if what) or "none lacks a sidecar"
     there = f"{len(missing)} of {count} pods are there"
-    lines = [f"not all pods are Ready with their sidecars after {waited:.0f} s: {there}; {each}"]
-    evidence = Evidence(api, namespace)
-    for name in late:
-        lines += told(evidence.all(name, subject.containers, CLOCK.now()), name, subject.containers)
-    return "\n".join(lines)
+    return f"not all pods are Ready with their sidecars after {waited_s:g} s: {there}; {each}"

@@ -87,8 +87,8 @@ def wait_observed(
 def set_image(api: ApiClient, subject: Subject, image: str) -> None:
     """Puts the image into the container, whatever else was written in the meantime.
 
-    The whole object is replaced: a merge patch would replace the list of containers, and a place in the list is
-    no name. A conflict reads again.
+    The whole object is replaced: a merge patch would replace the list of containers, and a place in the list
+    is no name. A conflict reads again.
     """
     what = f"set the image of SidecarSet {subject.name} to {image}"
     for _ in range(ATTEMPTS):

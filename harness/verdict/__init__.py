@@ -1,1 +1,1 @@
-"""Decides what a run proved. Knows nothing of clusters, sockets, clocks or files: ledgers in, a scenario out."""
+"""Decides what a run proved. Knows nothing of clusters, sockets, clocks and files."""

@@ -1,4 +1,4 @@
-"""What a count of failures says about the failure rate: the exact binomial bound. Knows nothing of upgrades."""
+"""What a count of failures says about their rate: the exact binomial bound. Knows nothing of upgrades."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ NEGLIGIBLE = 1e-17  # below this share of the sum a further term does not change
 
 
 def upper_bound(failed: int, requests: int) -> float:
-    """Clopper and Pearson: the largest failure rate that would still show so few failures in one run of twenty.
+    """Clopper and Pearson, one-sided, 95 %: the largest rate that shows so few failures in one run of twenty.
 
-    One-sided, 95 %. No request proves nothing: 1. For no failure it is 1 - 0.05**(1/n), about 3/n.
+    No request proves nothing: 1. For no failure it is 1 - 0.05**(1/n), about 3/n.
     """
     if failed >= requests:
         return 1.0
@@ -25,7 +25,7 @@ def upper_bound(failed: int, requests: int) -> float:
 
 
 def _at_most(failed: int, requests: int, rate: float) -> float:
-    """P(X <= failed) for X binomial. Terms shrink downwards from `failed`, since the rate is above the observed one."""
+    """P(X <= failed), X binomial. Downwards the terms shrink, since the rate is above the observed one."""
     log_term = (
         lgamma(requests + 1)
         - lgamma(failed + 1)

@@ -1,23 +1,24 @@
-"""The conditions that a run must meet to mean anything. Each is a function of the evidence; `GATES` names them.
+"""The conditions that a run must meet to mean anything, each a function of the evidence; `GATES` lists them.
 
-A gate that is not met makes the classes that it concerns inconclusive: nothing passes for want of traffic. It never
-excuses a failure, with one exception (`Loss.excused`): a busy machine lets requests time out, whatever the sidecar
-does. So a request that merely timed out, or was in flight at the end, while its load generator was saturated or never
-stopped in order, is counted and shown, but makes its class inconclusive, not failed. Refused and reset connections,
-wrong statuses, corrupted and duplicated requests are failures always: no load makes a sound sidecar do that.
+A gate that is not met makes the classes that it concerns inconclusive: nothing passes for want of traffic. It
+excuses no failure, with one exception (`Loss.excused`): a busy machine lets requests time out, whatever the
+sidecar does. So a request that merely timed out, or was in flight at the end, while its load generator was
+saturated or never stopped in order, is counted and shown, but makes its class inconclusive, not failed.
+Refused and reset connections, wrong statuses, corrupted and duplicated requests are failures always: no load
+makes a sound sidecar do that.
 
 Knows nothing of how a verdict is composed.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import inf
 from typing import Literal
 
-from harness.record.ledger import SLOT_S, LoadLedger, Saturation, Slot
+from harness.record.ledger import SLOT_S, Connection, LoadLedger, Saturation, Slot
 from harness.record.report import Gate, Outcome
 from harness.record.upgrade import Upgrade
 from harness.verdict.phases import DISTURBED, Flip, Phases, Place, flips, window
@@ -84,6 +85,33 @@ class Evidence:
         return [slot for load in self.loads for slot in load.slots]
 
     @cached_property
+    def pace(self) -> dict[str, list[tuple[float, int, int]]]:
+        """For each class: (start of a slot, requests sent in it, requests ended in it), over all pods."""
+        counts: dict[str, dict[float, tuple[int, int]]] = {}
+        for slot in self.slots:
+            of_class = counts.setdefault(slot.traffic_class, {})
+            sent, ended = of_class.get(slot.at, (0, 0))
+            of_class[slot.at] = (sent + slot.sent, ended + slot.ended)
+        return {name: [(at, *both) for at, both in of_class.items()] for name, of_class in counts.items()}
+
+    @cached_property
+    def versions(self) -> dict[str, list[Slot]]:
+        """For each pod: the slots in which an answer named a version."""
+        slots: dict[str, list[Slot]] = {}
+        for slot in self.slots:
+            if slot.versions:
+                slots.setdefault(slot.pod, []).append(slot)
+        return slots
+
+    @cached_property
+    def connections(self) -> dict[tuple[str, str], list[Connection]]:
+        """For each class and pod: the long-lived connections."""
+        connections: dict[tuple[str, str], list[Connection]] = {}
+        for connection in (connection for load in self.loads for connection in load.connections):
+            connections.setdefault((connection.traffic_class, connection.pod), []).append(connection)
+        return connections
+
+    @cached_property
     def sent(self) -> int:
         """Requests in all."""
         return sum(traffic.sent for traffic in self.reconciled.classes.values())
@@ -140,9 +168,7 @@ def requests_in_upgrades(evidence: Evidence) -> Finding:
     """Every class was busy while each upgrade lasted."""
     required = evidence.requirements.min_per_class_per_upgrade
     counts = {
-        (name, upgrade.index): in_window(
-            (slot for slot in evidence.slots if slot.traffic_class == name), *window(upgrade)
-        )
+        (name, upgrade.index): in_window(evidence.pace.get(name, []), *window(upgrade))
         for name in evidence.requirements.classes
         for upgrade in evidence.upgrades
     }
@@ -160,17 +186,17 @@ def requests_in_upgrades(evidence: Evidence) -> Finding:
     )
 
 
-def in_window(slots: Iterable[Slot], start: float, end: float | None) -> int:
+def in_window(pace: Iterable[tuple[float, int, int]], start: float, end: float | None) -> int:
     """Requests surely sent or in flight between two moments: slots that straddle one count for nothing.
 
     In flight are those sent up to the end of the slot that holds `start` and not ended by then.
     """
     count = 0
-    for slot in slots:
-        if slot.at <= start:
-            count += slot.sent - slot.ended
-        elif end is None or slot.at + SLOT_S <= end:
-            count += slot.sent
+    for at, sent, ended in pace:
+        if at <= start:
+            count += sent - ended
+        elif end is None or at + SLOT_S <= end:
+            count += sent
     return count
 
 
@@ -180,6 +206,8 @@ def connections_across_flips(evidence: Evidence) -> Finding:
     if evidence.requirements.mode == "cold":
         return Finding("skipped", required, "a cold upgrade flips nothing")
     classes = [name for name in KEPT_ALIVE if name in evidence.requirements.classes]
+    if not classes:
+        return Finding("skipped", required, "no such class was asked for")
     seen = [flip for upgrade in evidence.upgrades for flip in flips(upgrade)]
     expected = sum(len(upgrade.pods) for upgrade in evidence.upgrades)
     lacking = [(name, flip) for name in classes for flip in seen if not _crossed(evidence, name, flip)]
@@ -199,12 +227,9 @@ def connections_across_flips(evidence: Evidence) -> Finding:
 
 
 def _crossed(evidence: Evidence, traffic_class: str, flip: Flip) -> bool:
-    """Whether a connection was open when the flip began and either outlived it or was told to close from then on."""
-    for connection in (connection for load in evidence.loads for connection in load.connections):
-        if (connection.traffic_class, connection.pod) != (
-            traffic_class,
-            flip.pod,
-        ) or connection.opened > flip.start:
+    """Whether a connection that was open when the flip began outlived it, or was told to close since."""
+    for connection in evidence.connections.get((traffic_class, flip.pod), []):
+        if connection.opened > flip.start:
             continue
         outlived = flip.end is not None and (connection.ended is None or connection.ended >= flip.end)
         told = connection.told_at is not None and connection.told_at >= flip.start - flip.precision_s
@@ -214,32 +239,27 @@ def _crossed(evidence: Evidence, traffic_class: str, flip: Flip) -> bool:
 
 
 def versions_answered(evidence: Evidence) -> Finding:
-    """Both versions answered at each pod in each upgrade: there really was something to upgrade."""
+    """Both versions answered at each pod in each upgrade: there really was something to upgrade.
+
+    Where the header's values are tags of the images, they have to be the right ones; else any two will do.
+    """
     header = evidence.requirements.version_header
     required = "the version before and the version after, at each pod in each upgrade"
     if header is None:
         return Finding(
             "inconclusive", required, "no header names the version: give one with --version-header"
         )
-    answers = [slot for slot in evidence.slots if slot.versions]
-    if not answers:
+    if not evidence.versions:
         return Finding("inconclusive", required, f"no answer has the header {header}")
-    images = {*evidence.requirements.alternates, *(upgrade.to for upgrade in evidence.upgrades)}
-    by_tag = any(tag(image) in slot.versions for image in images for slot in answers)
-    lacking = []
     pods = [(upgrade, pod) for upgrade in evidence.upgrades for pod in upgrade.pods]
+    images = {*evidence.requirements.alternates, *(image for _, pod in pods for image in (pod.from_, pod.to))}
+    values = {value for slots in evidence.versions.values() for slot in slots for value in slot.versions}
+    by_tag = not values.isdisjoint(map(tag, images))
+    lacking = []
     for upgrade, pod in pods:
-        seen: Counter[str] = Counter()
-        for slot in answers:
-            if (
-                slot.pod == pod.name
-                and slot.at + SLOT_S > upgrade.patched
-                and slot.at <= (upgrade.settled or slot.at)
-            ):
-                seen.update(slot.versions)
-        before, after = tag(pod.from_), tag(pod.to)
-        wanted = {before, after} if by_tag and before != after else None
-        if not (wanted <= set(seen) if wanted else len(seen) > 1):
+        seen = _versions_during(upgrade, evidence.versions.get(pod.name, []))
+        wanted = {tag(pod.from_), tag(pod.to)}
+        if not (wanted <= seen if by_tag and len(wanted) > 1 else len(seen) > 1):
             lacking.append(
                 f"{pod.name} in upgrade {upgrade.index} saw {' and '.join(sorted(seen)) or 'none'}"
             )
@@ -249,8 +269,16 @@ def versions_answered(evidence: Evidence) -> Finding:
     return Finding(_met(bool(pods) and not lacking), required, observed)
 
 
+def _versions_during(upgrade: Upgrade, slots: Iterable[Slot]) -> set[str]:
+    """The versions that answered between the patch and the end of the upgrade, to a slot."""
+    end = inf if upgrade.settled is None else upgrade.settled
+    return {
+        version for slot in slots if upgrade.patched - SLOT_S < slot.at <= end for version in slot.versions
+    }
+
+
 def tag(image: str) -> str:
-    """The tag of an image's name, `latest` where there is none: `registry:5000/team/proxy:v2@sha256:…` -> `v2`."""
+    """The tag of an image, `latest` where there is none: `registry:5000/team/proxy:v2@sha256:…` -> `v2`."""
     _, _, last = image.partition("@")[0].rpartition("/")
     return last.partition(":")[2] or "latest"
 

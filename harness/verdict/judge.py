@@ -1,8 +1,8 @@
 """The verdict: ledgers and upgrades in, a scenario out. Pure; knows nothing of where they came from.
 
-A class fails if one of its requests failed and the machine is not to blame (`harness.verdict.gates.Loss.excused`), is
-inconclusive if a gate that concerns it is not met, else it passes. A scenario fails if one of its classes does; a real
-loss outranks a want of traffic.
+A class fails if one of its requests failed and the machine is not to blame (`gates.Loss.excused`), is
+inconclusive if a gate that concerns it is not met, else it passes. A scenario fails if one of its classes
+does; a real loss outranks a want of traffic.
 """
 
 from __future__ import annotations
@@ -84,11 +84,11 @@ def profile(scenarios: Sequence[Scenario]) -> Profile:
     for scenario in scenarios:
         if not scenario.classes:
             cases[scenario.name] = scenario.outcome
-        for name, result in scenario.classes.items():
-            cases[f"{scenario.name}/{name}"] = result.outcome
+        for name, of_class in scenario.classes.items():
+            cases[f"{scenario.name}/{name}"] = of_class.outcome
     failed = [case for case, outcome in cases.items() if outcome == "failed"]
     skipped = [case for case, outcome in cases.items() if outcome not in ("failed", "passed")]
-    result = overall(scenarios)
+    result: Outcome = overall(scenarios)
     core = ProfileResult(
         result="inconclusive" if result == "passed" and skipped else result,
         statistics={
@@ -160,23 +160,24 @@ def _sum(parts: Sequence[Traffic]) -> Traffic:
 
 def _failure(loss: Loss) -> Failure:
     request = loss.request
-    return Failure(
-        traffic_class=request.client.traffic_class,
-        client=request.client.name,
-        sequence=request.sequence,
-        pod=request.client.pod,
-        at=request.at,
-        ended=request.ended,
-        phase=loss.place.phase,
-        upgrade=loss.place.upgrade,
-        kind=request.fate,
-        detail=request.detail,
-        served_by=request.served_by,
-    )
+    fields = {
+        "class": request.client.traffic_class,
+        "client": request.client.name,
+        "sequence": request.sequence,
+        "pod": request.client.pod,
+        "at": request.at,
+        "ended": request.ended,
+        "phase": loss.place.phase,
+        "upgrade": loss.place.upgrade,
+        "kind": request.fate,
+        "detail": request.detail,
+        "served_by": request.served_by,
+    }
+    return Failure.model_validate(fields)
 
 
 def _timeline(slots: Sequence[Slot], losses: Sequence[Loss]) -> list[Point]:
-    """One point per slot over all pods and classes, without holes: a pause in the traffic is a zero, not a gap."""
+    """One point per slot over all pods and classes; a pause in the traffic is a row of zeros, not a gap."""
     sent: Counter[int] = Counter()
     failed = Counter(_slot_of(loss.request.at) for loss in losses)
     versions: dict[int, Counter[str]] = {}

@@ -18,7 +18,7 @@ PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9}
 
 
 def summary(counts: Mapping[int, int]) -> Latency:
-    """Percentiles in milliseconds of microseconds -> count; the maximum is exact. There has to be something to count."""
+    """Percentiles in milliseconds of microseconds -> count, not empty; the maximum is exact."""
     histogram = HdrHistogram(1, LONGEST_US, DIGITS)
     for microseconds, count in counts.items():
         histogram.record_value(min(microseconds, LONGEST_US), count)

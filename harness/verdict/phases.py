@@ -1,12 +1,12 @@
 """Puts moments into the phases of a pod's upgrades. Knows nothing of requests.
 
-A pod is in the phase that started last. Before its first phase of an upgrade, and between two upgrades, it is steady.
-A gap between two phases belongs to the one before it: what the pod did last is what it is still doing.
+A pod is in the phase that started last. Before its first phase of an upgrade, and between two upgrades, it is
+steady. A gap between two phases belongs to the one before it: what the pod did last, it is still doing.
 
-Something that lasts (a request from its intended send time to its failure) is put where it can do the most harm:
+What lasts (a request from its intended send time to its failure) is put where it tells the most:
 1. into the phase in which it ended, if that is a phase of an upgrade (upgrade, migration, reset);
 2. else into the phase in which it began, if that is one;
-3. else into the first such phase that it lasted through;
+3. else into the first such phase that it touched, to the precision with which that phase was seen;
 4. else into the phase in which it began.
 """
 
@@ -74,8 +74,8 @@ class Phases:
             return ended
         if began.phase in DISTURBED:
             return began
-        within = (phase for _, phase in self._phases.get(pod, []) if start < phase.start <= end)
-        first = next((phase for phase in within if phase.name in DISTURBED), None)
+        touched = (phase for _, phase in self._phases.get(pod, []) if _touches(phase, start, end))
+        first = next((phase for phase in touched if phase.name in DISTURBED), None)
         return self.at(pod, first.start) if first else began
 
     def _under_way(self, time: float) -> int | None:
@@ -85,8 +85,13 @@ class Phases:
         return None
 
 
+def _touches(phase: Phase, start: float, end: float) -> bool:
+    precision_s = phase.precision_ms / 1000
+    return phase.start - precision_s <= end and (phase.end is None or start <= phase.end + precision_s)
+
+
 def window(upgrade: Upgrade) -> tuple[float, float | None]:
-    """From the patch until the last pod's last phase of the upgrade is over (hot: its reset); None: not seen to end."""
+    """From the patch to the end of the last disturbance of its pods (hot: a reset); None: not seen to end."""
     phases = [phase for pod in upgrade.pods for phase in pod.phases if phase.name in DISTURBED]
     ends = [phase.end for phase in phases]
     known = [end for end in ends if end is not None]

@@ -1,17 +1,17 @@
-"""Puts the clients' ledgers and the applications' ledgers side by side: one fate for each request that was sent.
+"""Puts the clients' ledgers and the applications' ledgers side by side: one fate for each request sent.
 
-Every request has exactly one fate, so that `sent == answered + failed` always holds. Where several would fit, the
-first of these wins:
+Every request has exactly one fate, so that `sent == answered + failed` always holds. Where several would fit,
+the first of these wins:
 
-    duplicated           the application executed it more than once, whatever its client saw, also a right answer
+    duplicated           the application executed it twice or more, whatever its client saw, also if answered
     corrupted            its client got a wrong id, hash or length
     errors               its client got a status that the application did not send, or no HTTP
     executed_unanswered  no right answer, executed once; also a request in flight when the traffic stopped
     lost                 no right answer, never executed; also a request in flight when the traffic stopped
     answered             a right answer, and not executed twice
 
-So `answered` holds no duplicated request, though its client was content, and `duplicated` holds no answered one.
-Where the application's ledger is missing, nobody can tell `executed_unanswered` from `lost`: it is called lost and the
+So a request that was executed twice and answered well counts as duplicated and not as answered. Where the
+application's ledger is missing, nobody can tell `executed_unanswered` from `lost`: it is called lost and the
 detail says so. Knows nothing of phases, gates and outcomes.
 """
 
@@ -42,7 +42,7 @@ SEEN_BY_CLIENT: dict[FailureKind, FailedFate | None] = {
 
 @dataclass(frozen=True)
 class Failed:
-    """One request that failed. `seen` is what its client saw; None where it saw nothing wrong, or nothing yet."""
+    """One request that failed. `seen` is what its client saw; None: nothing wrong, or nothing yet."""
 
     worker: LoadLedger
     client: Client
@@ -67,7 +67,7 @@ class Reconciled:
     unrecorded: int = 0
     """Right answers to requests that the application says it never executed."""
     contradictions: int = 0
-    """Requests that a client's ledger calls both answered and failed, or ended but never sent; clients named twice."""
+    """Requests called both answered and failed, or ended but never sent; clients named twice."""
     missing: list[str] = field(default_factory=list)
     """Pods without an application ledger."""
 
@@ -201,7 +201,7 @@ def _failed(view: _View) -> Iterator[Failed]:
 def _send_times(view: _View) -> Callable[[int], float]:
     """Estimates when a request was sent: clients keep a pace, so time is about linear in the sequence.
 
-    Ledgers keep no time for a request that ended well. The client's failures, whose times are known, are fixed points.
+    Ledgers keep no time for a request that ended well. The client's failures have theirs: fixed points.
     """
     points = {sequence: failure.at for sequence, failure in view.failures.items()}
     if view.sent:

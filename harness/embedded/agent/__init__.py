@@ -1,4 +1,5 @@
-"""The node agent: brings the pods of one node to the state that their spec asks for, and says what became of them.
+"""The node agent: brings the pods of one node to the state that their spec asks for, and says what became
+of them.
 
 agent.py         registers the node, gives every pod a worker
 worker.py        one pod: serial passes of report, plan, act
@@ -12,6 +13,7 @@ environment.py   variables; fields.py the fields that they may name; volumes.py 
 support.py       what a pod may not ask for
 logs.py, node.py logs and exec for the API server
 
-It behaves as a kubelet does where a client can see it: above all, one pod's passes are serial, a hook holds up the whole
-pod, and a status is taken before a pass acts, so that nothing is seen of a container until its hook has returned.
+It behaves as a kubelet does where a client can see it: above all, one pod's passes are serial, a hook holds
+up the whole pod, and a status is taken before a pass acts, so that nothing is seen of a container until its
+hook has returned.
 """

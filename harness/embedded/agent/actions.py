@@ -16,7 +16,7 @@ from harness.embedded.seams import Object, Runtime, RuntimeFailure, Session
 
 OUTPUT_LIMIT = 10 * 1024  # bytes of a probe's output that are kept, as a kubelet keeps them
 BODY_LIMIT = 10 * 1024  # bytes of an answer that are read
-DRAIN_S = 0.1  # what a command wrote before it ended arrives within; a child of its own may hold the pipe open for ever
+DRAIN_S = 0.1  # for what a command wrote before it ended; its children may hold the pipe open for ever
 CONNECT_LIMIT_S = 30.0  # for hooks, which have no time-out of their own
 AGENT_HEADER = "kube-probe/1.33"
 

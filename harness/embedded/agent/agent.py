@@ -1,4 +1,5 @@
-"""The node agent: registers its node, gives every pod on it a worker, and passes on what happens on the machine.
+"""The node agent: registers its node, gives every pod on it a worker, and passes on what happens on the
+machine.
 
 Knows nothing of what a worker does with its pod.
 """

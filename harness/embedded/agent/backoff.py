@@ -26,7 +26,8 @@ class Backoff:
         self._entries: dict[Hashable, _Entry] = {}
 
     def remaining(self, key: Hashable, since: float, now: float) -> float:
-        """Seconds to wait still, where `since` is the end of the try before; 0 when there is nothing to wait for."""
+        """Seconds to wait still, where `since` is the end of the try before; 0 when there is nothing to
+        wait for."""
         entry = self._entries.get(key)
         if entry is None or since - entry.counted > FORGET_S:
             return 0.0

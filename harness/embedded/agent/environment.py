@@ -1,4 +1,5 @@
-"""A container's variables, evaluated anew at each of its starts: what the spec says, with references resolved.
+"""A container's variables, evaluated anew at each of its starts: what the spec says, with references
+resolved.
 
 Knows nothing of the image's own variables and of processes.
 """
@@ -16,7 +17,8 @@ REFERENCE = re.compile(r"\$\$|\$\(([^()]+)\)")
 
 
 def expand(text: str, values: Mapping[str, str]) -> str:
-    """Replaces `$(NAME)` by its value; `$$` is a dollar sign, and a name that is not known stays as it is written."""
+    """Replaces `$(NAME)` by its value; `$$` is a dollar sign, and a name that is not known stays as it is
+    written."""
 
     def value(match: re.Match[str]) -> str:
         return "$" if match[1] is None else values.get(match[1], match[0])

@@ -72,7 +72,8 @@ def field(pod: Object, path: str, facts: Facts) -> str:
 
 
 def resource(pod: Object, container: Object, reference: Object, facts: Facts) -> str:
-    """The value of a resourceFieldRef, rounded up to whole divisors. A limit that is not set is the node's capacity."""
+    """The value of a resourceFieldRef, rounded up to whole divisors. A limit that is not set is the node's
+    capacity."""
     wanted = reference.get("containerName") or container["name"]
     owner = next((c for c in pod["spec"]["containers"] if c["name"] == wanted), container)
     kind, _, name = str(reference["resource"]).partition(".")

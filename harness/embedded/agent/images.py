@@ -12,7 +12,8 @@ def _split(ref: str) -> tuple[str, str]:
 
 
 def canonical(ref: str) -> str:
-    """Fully qualified: `agent:v1` is `docker.io/library/agent:v1`, `rig/agent` is `docker.io/rig/agent:latest`."""
+    """Fully qualified: `agent:v1` is `docker.io/library/agent:v1`, `rig/agent` is
+    `docker.io/rig/agent:latest`."""
     repository, suffix = _split(ref)
     first, slash, _ = repository.partition("/")
     if not slash:

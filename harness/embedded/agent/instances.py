@@ -1,4 +1,5 @@
-"""What the agent knows of containers: one instance from its start until the next of that name, and who came before.
+"""What the agent knows of containers: one instance from its start until the next of that name, and who came
+before.
 
 Knows nothing of processes and of how statuses are worded.
 """
@@ -16,8 +17,8 @@ from harness.embedded.seams import Exit, Image
 class Instance:
     """One container that was created: it runs, or has ended when `exit` is set.
 
-    `ref` is the image as the spec wrote it. `replaced` says that the agent ended it because its definition changed.
-    `reason` is the reason of its end where the exit code does not say it.
+    `ref` is the image as the spec wrote it. `replaced` says that the agent ended it because its definition
+    changed. `reason` is the reason of its end where the exit code does not say it.
     """
 
     id: str

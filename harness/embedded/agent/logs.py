@@ -1,6 +1,8 @@
-"""Containers' log files as `kubectl logs` wants them: from the end, since a time, with or without times, followed.
+"""Containers' log files as `kubectl logs` wants them: from the end, since a time, with or without times,
+followed.
 
-Lines are `<RFC 3339 time> stdout|stderr F <text>`; the machine moves a long file to `<log>.1`. Knows nothing of pods.
+Lines are `<RFC 3339 time> stdout|stderr F <text>`; the machine moves a long file to `<log>.1`. Knows
+nothing of pods.
 """
 
 from __future__ import annotations

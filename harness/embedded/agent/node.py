@@ -29,7 +29,8 @@ class PodAccess:
             if options.previous:
                 text = f'previous terminated container "{container}" in pod "{pod}" not found'
             else:
-                text = f'container "{container}" in pod "{pod}" is waiting to start: {_reason(worker, container)}'
+                reason = _reason(worker, container)
+                text = f'container "{container}" in pod "{pod}" is waiting to start: {reason}'
             raise ApiError(400, "BadRequest", text)
         async for data in logs.read(instance.log, options, lambda: not instance.running, self._clock()):
             yield data

@@ -63,7 +63,8 @@ def make_plan(pod: Object, outlook: Outlook) -> Plan:
 
 
 def _prepared(plan: Plan, container: Object, outlook: Outlook, policy: str) -> bool:
-    """Whether an init container is done; else plans its start, or nothing if it runs or the pod has failed by it."""
+    """Whether an init container is done; else plans its start, or nothing if it runs or the pod has failed
+    by it."""
     instance = outlook.instances.get(container["name"])
     if instance is not None and instance.exit is not None:
         if instance.exit.code == 0:

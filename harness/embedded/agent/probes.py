@@ -1,7 +1,7 @@
 """Probes of one pod's containers: when they run, and what their results add up to.
 
-Knows nothing of what follows: it says that readiness changed or that a container is unhealthy. Results hold for one
-instance; its successor starts with none.
+Knows nothing of what follows: it says that readiness changed or that a container is unhealthy. Results hold
+for one instance; its successor starts with none.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ DEFAULT_PERIOD_S, DEFAULT_TIMEOUT_S, DEFAULT_FAILURES = 10, 1, 3  # the API's de
 
 @dataclass(frozen=True)
 class Probed:
-    """Whom to tell: of a change that a status shows, of an ill container, of what an event should say; and who runs tasks."""
+    """Whom to tell: of a change that a status shows, of an ill container, of what an event should say; and
+    who runs tasks."""
 
     changed: Callable[[], None]
     unhealthy: Callable[[], None]
@@ -68,7 +69,8 @@ class Prober:
             self._spawn(health, "startup", self._startup(health, target))
 
     def rest(self, instance: Instance) -> None:
-        """Ends the probes of an instance that has ended; their results hold while it is the one that is shown."""
+        """Ends the probes of an instance that has ended; their results hold while it is the one that is
+        shown."""
         health = self._health.get(instance.id)
         while health and health.tasks:
             health.tasks.popitem()[1].cancel()

@@ -43,7 +43,8 @@ class Starter:
         return self._pulls.remaining(ref, failed[0], now) if failed else 0.0
 
     def image(self, container: Object, tell: Callable[[str, str, str], None]) -> Image:
-        """The container's image; StartFailed when the machine has none of that name, or when it is too soon to look."""
+        """The container's image; StartFailed when the machine has none of that name, or when it is too soon
+        to look."""
         ref, now = container["image"], self._tools.clock()
         if self.retry_in(ref) > 0:
             tell("Normal", "BackOff", f'Back-off pulling image "{ref}"')
@@ -121,9 +122,14 @@ class Starter:
             if outcome.ok:
                 return
             failure = outcome.detail
-        metadata = pod["metadata"]
-        where = f'Container "{container["name"]}" in Pod "{metadata["name"]}_{metadata["namespace"]}({metadata["uid"]})"'
+        where = f'Container "{container["name"]}" in Pod "{full_name(pod)}"'
         raise StartFailed("PostStartHookError", f"postStart hook of {where} failed: {failure}")
+
+
+def full_name(pod: Object) -> str:
+    """The pod as a kubelet names it in messages: name, namespace and uid."""
+    metadata = pod["metadata"]
+    return f"{metadata['name']}_{metadata['namespace']}({metadata['uid']})"
 
 
 def hostname(pod: Object) -> str:

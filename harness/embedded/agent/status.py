@@ -129,7 +129,7 @@ def _phase(
 
 def _condition(kind: str, holds: bool, reason: str = "", message: str = "") -> Object:
     body: Object = {"type": kind, "status": "True" if holds else "False"}
-    if reason and not holds or reason == "PodCompleted":
+    if (reason and not holds) or reason == "PodCompleted":
         body |= {"reason": reason} | ({"message": message} if message else {})
     return body
 
@@ -180,7 +180,8 @@ def _quality(pod: Object) -> str:
 
 
 def pod_status(pod: Object, seen: Seen, health: Health) -> Object:
-    """The agent's own part of a status. Its conditions have no times yet, and Ready is missing: see merge_status."""
+    """The agent's own part of a status. Its conditions have no times yet, and Ready is missing: see
+    merge_status."""
     spec = pod["spec"]
     absent = "PodInitializing" if spec.get("initContainers") else "ContainerCreating"
     none = View()

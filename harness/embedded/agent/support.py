@@ -1,4 +1,5 @@
-"""What a pod may not ask for here, because its outcome would differ from a real node's, and what is passed over.
+"""What a pod may not ask for here, because its outcome would differ from a real node's, and what is passed
+over.
 
 Knows nothing of how a pod is run.
 """

@@ -1,7 +1,8 @@
 """A pod's directory on the node: its volumes, its shared memory and its containers' logs.
 
-Files that come from objects are written as a kubelet writes them: into a directory of their own behind the link `..data`,
-which is swapped at once, so that a reader sees one version or the other. Knows nothing of containers' processes.
+Files that come from objects are written as a kubelet writes them: into a directory of their own behind the
+link `..data`, which is swapped at once, so that a reader sees one version or the other. Knows nothing of
+containers' processes.
 """
 
 from __future__ import annotations
@@ -121,7 +122,8 @@ class Volumes:
             shutil.rmtree(former)
 
     def mounts(self, pod: Object, container: Object, values: Mapping[str, str]) -> list[Mount]:
-        """A container's mounts, its service account's last unless it mounts that place itself; SubPathFailed."""
+        """A container's mounts, its service account's last unless it mounts that place itself;
+        SubPathFailed."""
         mounts = [self._mount(entry, values) for entry in container.get("volumeMounts") or []]
         automount = pod["spec"].get("automountServiceAccountToken", True)
         if automount and all(mount.target.rstrip("/") != SERVICE_ACCOUNT for mount in mounts):

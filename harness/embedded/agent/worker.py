@@ -1,8 +1,9 @@
 """One pod on the node: serial passes of look, plan, act, as a kubelet's pod worker makes them.
 
-A pass begins with a look at the containers, which is reported; then it acts. So nothing is seen of a container until the
-pass that started it is over, hook included, and a hook holds up whatever else the pod needs, its deletion too. Only
-readiness is reported at once. Knows nothing of how the API or other pods are watched.
+A pass begins with a look at the containers, which is reported; then it acts. So nothing is seen of a
+container until the pass that started it is over, hook included, and a hook holds up whatever else the pod
+needs, its deletion too. Only readiness is reported at once. Knows nothing of how the API or other pods are
+watched.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from harness.embedded.agent.probes import KEYS, Probed, Prober
 from harness.embedded.agent.publisher import StatusPublisher
 from harness.embedded.agent.settings import Tools
 from harness.embedded.agent.sources import Sources
-from harness.embedded.agent.starting import Starter, StartFailed, hostname
+from harness.embedded.agent.starting import Starter, StartFailed, full_name, hostname
 from harness.embedded.agent.status import Health, Seen, is_sidecar, pod_status
 from harness.embedded.agent.stopping import AFTER_HOOK_S, stop
 from harness.embedded.agent.support import passed_over, refusals
@@ -146,7 +147,8 @@ class PodWorker:
             await self._pass(self.pod)
 
     async def _pass(self, pod: Object) -> None:
-        """One pass: looks, reports, and does what the spec asks for. `pod` stays the same version throughout."""
+        """One pass: looks, reports, and does what the spec asks for. `pod` stays the same version
+        throughout."""
         before = {name: history.last_ended() for name, history in self.histories.items()}
         self._look(pod)
         if self._finished or not self._accepted(pod) or not await self._prepared(pod):
@@ -233,8 +235,8 @@ class PodWorker:
     # -- containers ------------------------------------------------------------------------------------------
 
     async def _start(self, pod: Object, container: Object, last: Instance | None) -> bool:
-        """Starts a container with its hook, if it may start now; whether a container was made. `last` is the newest
-        instance that had ended when the pass began."""
+        """Starts a container with its hook, if it may start now; whether a container was made. `last` is
+        the newest instance that had ended when the pass began."""
         history = self.histories.setdefault(container["name"], History())
         wait = self._not_before.get(_key(container), 0.0) - self._tools.clock()
         if wait > 0:
@@ -277,7 +279,8 @@ class PodWorker:
     async def _start_failed(
         self, pod: Object, container: Object, instance: Instance | None, failure: StartFailed
     ) -> None:
-        """What follows from a start that failed: events, the end of the container, and when it is tried again."""
+        """What follows from a start that failed: events, the end of the container, and when it is tried
+        again."""
         reason, tell = failure.waiting.reason, partial(self._tell, pod, container)
         if reason != "CreateContainerConfigError":  # that one waits for a change of what it refers to
             self._not_before[_key(container)] = self._tools.clock() + RETRY_S
@@ -295,8 +298,9 @@ class PodWorker:
     def _backing_off(self, pod: Object, container: Object, history: History, last: Instance | None) -> bool:
         """Whether the container has to wait before it starts again; counts the start if not.
 
-        A kubelet counts every start after an end of the same container and image. Unless that is asked for, a start
-        that the agent itself made necessary by a change of the image is neither delayed nor counted.
+        A kubelet counts every start after an end of the same container and image. Unless that is asked for,
+        a start that the agent itself made necessary by a change of the image is neither delayed nor
+        counted.
         """
         current, key, now = history.current, _key(container), self._tools.clock()
         changed = current is not None and (current.replaced or current.ref != container["image"])
@@ -308,9 +312,7 @@ class PodWorker:
             if real or current is None or not current.replaced:
                 self._backoff.count(key, last.exit.at, now)
             return False
-        metadata, name = pod["metadata"], container["name"]
-        where = f"{metadata['name']}_{metadata['namespace']}({metadata['uid']})"
-        period = self._backoff.period(key)
+        name, where, period = container["name"], full_name(pod), self._backoff.period(key)
         text = f"back-off {period:g}s restarting failed container={name} pod={where}"
         history.waiting = Waiting("CrashLoopBackOff", text)
         self._tell(
@@ -335,7 +337,8 @@ class PodWorker:
         await stop(self._tools, pod, kill.container, kill.instance, self._address, own or _grace(pod))
 
     async def _stop_all(self, pod: Object, grace: float) -> None:
-        """Ends all containers at once, then the native sidecars, last one first, in what is left of the grace period."""
+        """Ends all containers at once, then the native sidecars, last one first, in what is left of the
+        grace period."""
         deadline = self._tools.clock() + grace
         sidecars = [c for c in pod["spec"].get("initContainers") or [] if is_sidecar(c)]
         async with asyncio.TaskGroup() as group:

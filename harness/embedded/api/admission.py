@@ -23,7 +23,10 @@ from harness.embedded.seams import ApiError, Object
 
 Operation = Literal["CREATE", "UPDATE", "DELETE"]
 DEFAULT_TIMEOUT_S = 10.0  # as Kubernetes has it
-EXEMPT = ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")  # or a broken one could not be removed
+EXEMPT = (
+    "mutatingwebhookconfigurations",
+    "validatingwebhookconfigurations",
+)  # or a broken one could not be removed
 USER = {"username": "kubernetes-admin", "groups": ["system:masters", "system:authenticated"]}
 
 
@@ -50,7 +53,10 @@ def rule_matches(rule: Object, attributes: Attributes) -> bool:
         _among(rule.get("operations"), attributes.operation)
         and _among(rule.get("apiGroups"), kind.group)
         and _among(rule.get("apiVersions"), kind.version)
-        and any(_resource_matches(wanted, kind.plural, attributes.subresource) for wanted in rule.get("resources") or ())
+        and any(
+            _resource_matches(wanted, kind.plural, attributes.subresource)
+            for wanted in rule.get("resources") or ()
+        )
         and (scope == "*" or (scope == "Namespaced") is (kind.namespaced and bool(attributes.namespace)))
     )
 
@@ -61,7 +67,9 @@ def _among(wanted: Sequence[str] | None, value: str) -> bool:
 
 def _resource_matches(wanted: str, plural: str, subresource: str) -> bool:
     resource, _, part = wanted.partition("/")
-    return resource in ("*", plural) and (part in ("*", subresource) if part else wanted == "*/*" or not subresource)
+    return resource in ("*", plural) and (
+        part in ("*", subresource) if part else wanted == "*/*" or not subresource
+    )
 
 
 def concerns(hook: Object, attributes: Attributes, namespace_labels: Mapping[str, str]) -> bool:
@@ -108,7 +116,9 @@ class Admission:
         if len(hooks) == 1:
             await self._ask(hooks[0], attributes)
             return
-        answers = await asyncio.gather(*(self._ask(hook, attributes) for hook in hooks), return_exceptions=True)
+        answers = await asyncio.gather(
+            *(self._ask(hook, attributes) for hook in hooks), return_exceptions=True
+        )
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
@@ -125,14 +135,20 @@ class Admission:
         """Its response; None when it failed and may be ignored."""
         review = review_of(attributes)
         try:
-            answer = await self._caller.call(hook["clientConfig"], review, float(hook.get("timeoutSeconds") or DEFAULT_TIMEOUT_S))
+            answer = await self._caller.call(
+                hook["clientConfig"], review, float(hook.get("timeoutSeconds") or DEFAULT_TIMEOUT_S)
+            )
             response: Object = answer["response"]
             if response.get("uid") != review["request"]["uid"]:
-                raise CallFailed(f"expected response.uid={review['request']['uid']!r}, got {response.get('uid')!r}")
+                raise CallFailed(
+                    f"expected response.uid={review['request']['uid']!r}, got {response.get('uid')!r}"
+                )
         except CallFailed as error:
             if hook.get("failurePolicy") == "Ignore":
                 return None
-            raise internal(f'failed calling webhook "{hook["name"]}": failed to call webhook: {error}') from error
+            raise internal(
+                f'failed calling webhook "{hook["name"]}": failed to call webhook: {error}'
+            ) from error
         if not response.get("allowed"):
             raise denial(hook["name"], response.get("status") or {})
         return response
@@ -165,7 +181,9 @@ def review_of(attributes: Attributes) -> Object:
 def denial(webhook: str, status: Mapping[str, Any]) -> ApiError:
     """What the client gets when a webhook says no: its own code and reason, and its message behind its name."""
     told = status.get("message") or status.get("reason")
-    message = f'admission webhook "{webhook}" denied the request' + (f": {told}" if told else " without explanation")
+    message = f'admission webhook "{webhook}" denied the request' + (
+        f": {told}" if told else " without explanation"
+    )
     code = int(status.get("code") or 0)
     return ApiError(max(code, 400), status.get("reason") or "", message, dict(status.get("details") or {}))
 
@@ -176,4 +194,6 @@ def _patched(hook: Object, object: Object | None, response: Object) -> Object:
     try:
         return patch.json_patch(object, json.loads(base64.b64decode(response["patch"])))
     except (ValueError, ApiError) as error:
-        raise internal(f'webhook "{hook["name"]}" returned a patch that cannot be applied: {error}') from error
+        raise internal(
+            f'webhook "{hook["name"]}" returned a patch that cannot be applied: {error}'
+        ) from error

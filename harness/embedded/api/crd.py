@@ -10,6 +10,7 @@ import re
 import uuid
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from harness.embedded.api import webhook
 from harness.embedded.api.meta import timestamp
@@ -38,22 +39,48 @@ def validate(definition: Object) -> list[Cause]:
     """What is wrong with a definition."""
     spec, causes = definition["spec"], []
     names = spec["names"]
-    for path, value in (("spec.group", spec.get("group")), ("spec.names.plural", names.get("plural")), ("spec.names.kind", names.get("kind"))):
+    for path, value in (
+        ("spec.group", spec.get("group")),
+        ("spec.names.plural", names.get("plural")),
+        ("spec.names.kind", names.get("kind")),
+    ):
         if not value:
             causes.append(Cause(path, REQUIRED))
     wanted = f"{names.get('plural')}.{spec.get('group')}"
     if not causes and definition["metadata"].get("name") != wanted:
-        causes.append(Cause("metadata.name", INVALID, f'must be spec.names.plural+"."+spec.group ({wanted})', definition["metadata"].get("name")))
+        causes.append(
+            Cause(
+                "metadata.name",
+                INVALID,
+                f'must be spec.names.plural+"."+spec.group ({wanted})',
+                definition["metadata"].get("name"),
+            )
+        )
     if spec.get("scope") not in ("Namespaced", "Cluster"):
-        causes.append(Cause("spec.scope", NOT_SUPPORTED, 'supported values: "Cluster", "Namespaced"', spec.get("scope")))
+        causes.append(
+            Cause("spec.scope", NOT_SUPPORTED, 'supported values: "Cluster", "Namespaced"', spec.get("scope"))
+        )
     versions = spec.get("versions") or []
     if sum(bool(version.get("storage")) for version in versions) != 1:
-        causes.append(Cause("spec.versions", INVALID, "must have exactly one version marked as storage version", [version.get("name") for version in versions]))
+        causes.append(
+            Cause(
+                "spec.versions",
+                INVALID,
+                "must have exactly one version marked as storage version",
+                [version.get("name") for version in versions],
+            )
+        )
     strategy = spec["conversion"].get("strategy")
     if strategy not in ("None", "Webhook"):
-        causes.append(Cause("spec.conversion.strategy", NOT_SUPPORTED, 'supported values: "None", "Webhook"', strategy))
+        causes.append(
+            Cause("spec.conversion.strategy", NOT_SUPPORTED, 'supported values: "None", "Webhook"', strategy)
+        )
     if strategy == "Webhook" and not (spec["conversion"].get("webhook") or {}).get("clientConfig"):
-        causes.append(Cause("spec.conversion.webhook.clientConfig", REQUIRED, "required when strategy is set to Webhook"))
+        causes.append(
+            Cause(
+                "spec.conversion.webhook.clientConfig", REQUIRED, "required when strategy is set to Webhook"
+            )
+        )
     return causes  # fmt: skip
 
 
@@ -100,7 +127,7 @@ def kinds(definition: Object) -> list[Kind]:
     ]  # fmt: skip
 
 
-def _columns(columns: Sequence[Mapping[str, object]]) -> Sequence[Column]:
+def _columns(columns: Sequence[Mapping[str, Any]]) -> Sequence[Column]:
     if not columns:
         return DEFAULT_COLUMNS
     return [
@@ -166,7 +193,9 @@ class Converter:
         review = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "ConversionReview", "request": request}
         failed = f"conversion webhook for {resource}, to {api_version}, failed"
         try:
-            answer = await self._caller.call(strategy["webhook"]["clientConfig"], review, CONVERSION_TIMEOUT_S)
+            answer = await self._caller.call(
+                strategy["webhook"]["clientConfig"], review, CONVERSION_TIMEOUT_S
+            )
         except webhook.CallFailed as error:
             raise internal(f"{failed}: {error}") from error
         return _converted(answer, objects, api_version, failed)
@@ -179,13 +208,17 @@ def _converted(answer: Object, sources: Sequence[Object], api_version: str, fail
     if outcome.get("status") != "Success":
         raise ApiError(500, "InternalError", f"{failed}: {outcome.get('message', 'it gave no reason')}")
     objects = response.get("convertedObjects")
-    if not isinstance(objects, list) or [object.get("apiVersion") for object in objects] != [api_version] * len(sources):
+    if not isinstance(objects, list) or [object.get("apiVersion") for object in objects] != [
+        api_version
+    ] * len(sources):
         raise internal(f"{failed}: it did not return {len(sources)} objects of that version")
-    for source, object in zip(sources, objects, strict=True):
+    for source, item in zip(sources, objects, strict=True):
         # Labels and annotations are all of the metadata that a conversion may change.
-        given = object.get("metadata") or {}
-        kept = {key: value for key, value in source["metadata"].items() if key not in ("labels", "annotations")}
-        object["metadata"] = kept | {key: given[key] for key in ("labels", "annotations") if given.get(key)}
+        given = item.get("metadata") or {}
+        kept = {
+            key: value for key, value in source["metadata"].items() if key not in ("labels", "annotations")
+        }
+        item["metadata"] = kept | {key: given[key] for key in ("labels", "annotations") if given.get(key)}
     return objects
 
 
@@ -194,12 +227,14 @@ def _memo(object: Object, api_version: str) -> tuple[str, str, str]:
     return metadata.get("uid", ""), metadata.get("resourceVersion") or "", api_version
 
 
-STEP = re.compile(r"\.([A-Za-z0-9_-]+)|\['([^']+)'\]|\[(\d+|\*)\]|\[\?\(@\.([A-Za-z0-9_-]+)\s*==\s*[\"']([^\"']*)[\"']\)\]")
+STEP = re.compile(
+    r"\.([A-Za-z0-9_-]+)|\['([^']+)'\]|\[(\d+|\*)\]|\[\?\(@\.([A-Za-z0-9_-]+)\s*==\s*[\"']([^\"']*)[\"']\)\]"
+)
 
 
-def column_value(object: Object, path: str) -> object:
+def column_value(shown: Object, path: str) -> Any:
     """The value at the JSONPath of a printer column, or None; the first where there are several."""
-    found: list[object] = [object]
+    found: list[Any] = [shown]
     position = 0
     while position < len(path):
         step = STEP.match(path, position)
@@ -210,7 +245,7 @@ def column_value(object: Object, path: str) -> object:
     return found[0] if found else None
 
 
-def _children(value: object, step: re.Match[str]) -> list[object]:
+def _children(value: Any, step: re.Match[str]) -> list[Any]:
     name = step[1] or step[2]
     if name and isinstance(value, dict):
         return [value[name]] if name in value else []

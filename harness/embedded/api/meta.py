@@ -87,13 +87,19 @@ def _keys_causes(values: Mapping[str, Any], path: str) -> list[Cause]:
     causes = []
     for key in values:
         prefix, slash, name = key.rpartition("/")
-        if not LABEL_NAME.fullmatch(name) or len(name) > LABEL_LENGTH or (slash and not SUBDOMAIN.fullmatch(prefix)):
+        if (
+            not LABEL_NAME.fullmatch(name)
+            or len(name) > LABEL_LENGTH
+            or (slash and not SUBDOMAIN.fullmatch(prefix))
+        ):
             causes.append(Cause(path, INVALID, KEY_RULE, key))
     return causes
 
 
 def metadata_causes(
-    metadata: Object, name_causes: Callable[[Any, str], list[Cause]] = subdomain_causes, path: str = "metadata"
+    metadata: Object,
+    name_causes: Callable[[Any, str], list[Cause]] = subdomain_causes,
+    path: str = "metadata",
 ) -> list[Cause]:
     """What is wrong with an object's metadata."""
     if not metadata.get("name"):
@@ -124,7 +130,7 @@ def unreadable(metadata: Any) -> str:
     if not isinstance(metadata, dict):
         return "metadata has to be an object"
     for name, (type, words) in TYPES.items():
-        value = metadata.get(name)
+        value: Any = metadata.get(name)
         if value is not None and not isinstance(value, type):
             return f"json: cannot unmarshal into field ObjectMeta.metadata.{name} of type {words}"
         if name in ("labels", "annotations") and value and not _strings(list(value.values())):

@@ -26,7 +26,9 @@ def apply(object: Object, patch: Any, media_type: str, shape: strategic.Shape | 
         return json_patch(object, patch)
     if media_type not in (MERGE_PATCH, STRATEGIC_PATCH):
         known = ", ".join((JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH))
-        raise unsupported_media(f"the body of the request was in an unknown format - accepted media types include: {known}")
+        raise unsupported_media(
+            f"the body of the request was in an unknown format - accepted media types include: {known}"
+        )
     if not isinstance(patch, dict):
         raise bad_request("a merge patch has to be a JSON object")
     if media_type == MERGE_PATCH:
@@ -40,7 +42,9 @@ def apply(object: Object, patch: Any, media_type: str, shape: strategic.Shape | 
 
 
 def _no_server_side_apply() -> ApiError:
-    error = unsupported("server-side apply; use client-side apply (`kubectl apply` without --server-side) or another patch")
+    error = unsupported(
+        "server-side apply; use client-side apply (`kubectl apply` without --server-side) or another patch"
+    )
     return ApiError(415, "UnsupportedMediaType", error.message)
 
 
@@ -51,9 +55,13 @@ def json_patch(object: Object, operations: Any) -> Object:
     try:
         result = jsonpatch.apply_patch(object, operations)
     except jsonpatch.JsonPatchTestFailed as error:
-        raise ApiError(422, "Invalid", f"the server rejected our request due to an error in our request: {error}") from error
+        raise ApiError(
+            422, "Invalid", f"the server rejected our request due to an error in our request: {error}"
+        ) from error
     except (jsonpatch.JsonPatchConflict, jsonpatch.JsonPointerException) as error:
-        raise ApiError(422, "Invalid", f"the server rejected our request due to an error in our request: {error}") from error
+        raise ApiError(
+            422, "Invalid", f"the server rejected our request due to an error in our request: {error}"
+        ) from error
     except (jsonpatch.JsonPatchException, TypeError, AttributeError, KeyError, ValueError) as error:
         raise bad_request(f"not a JSON patch: {error}") from error
     if not isinstance(result, dict):

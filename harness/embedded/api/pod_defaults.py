@@ -48,7 +48,9 @@ def initial_status(object: Object) -> Object:
 
 def quality_of_service(spec: Object) -> str:
     """BestEffort, Burstable or Guaranteed, by the containers' requests and limits."""
-    resources = [container.get("resources") or {} for container in _objects(spec, "containers", "initContainers")]
+    resources = [
+        container.get("resources") or {} for container in _objects(spec, "containers", "initContainers")
+    ]
     limits = [entry.get("limits") or {} for entry in resources]
     requests = [entry.get("requests") or {} for entry in resources]
     if not any(name in entry for entry in limits + requests for name in ("cpu", "memory")):

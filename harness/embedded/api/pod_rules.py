@@ -9,7 +9,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from harness.embedded.api.meta import label_causes, labels_causes, metadata_causes, subdomain_causes
-from harness.embedded.api.refusals import DUPLICATE, FORBIDDEN, INVALID, NOT_FOUND, NOT_SUPPORTED, REQUIRED, Cause
+from harness.embedded.api.refusals import (
+    DUPLICATE,
+    FORBIDDEN,
+    INVALID,
+    NOT_FOUND,
+    NOT_SUPPORTED,
+    REQUIRED,
+    Cause,
+)
 from harness.embedded.api.storage import clone
 from harness.embedded.seams import Object
 
@@ -71,7 +79,9 @@ def update_causes(pod: Object, before: Object) -> list[Cause]:
         if name in pod["spec"]:
             allowed[name] = pod["spec"][name]
     if not allowed.get("nodeName") and pod["spec"].get("nodeName"):
-        allowed["nodeName"] = pod["spec"]["nodeName"]  # a scheduler in this process may assign it without a Binding
+        allowed["nodeName"] = pod["spec"][
+            "nodeName"
+        ]  # a scheduler in this process may assign it without a Binding
     if allowed != pod["spec"]:
         causes.append(Cause("spec", FORBIDDEN, IMMUTABLE))
     for container, where in _containers(pod["spec"], "spec"):
@@ -90,7 +100,9 @@ def _choice(value: str | None, path: str, supported: Iterable[str]) -> list[Caus
         return [Cause(path, REQUIRED)]
     if value in supported:
         return []
-    return [Cause(path, NOT_SUPPORTED, "supported values: " + ", ".join(f'"{name}"' for name in supported), value)]
+    return [
+        Cause(path, NOT_SUPPORTED, "supported values: " + ", ".join(f'"{name}"' for name in supported), value)
+    ]
 
 
 def _volumes_causes(volumes: Sequence[Object], path: str) -> list[Cause]:
@@ -103,7 +115,10 @@ def _volumes_causes(volumes: Sequence[Object], path: str) -> list[Cause]:
             causes.append(Cause(f"{where}.name", DUPLICATE, value=name))
         seen.add(name)
         sources = [source for source, value in volume.items() if source != "name" and value is not None]
-        causes += [Cause(f"{where}.{source}", FORBIDDEN, "may not specify more than 1 volume type") for source in sources[1:]]
+        causes += [
+            Cause(f"{where}.{source}", FORBIDDEN, "may not specify more than 1 volume type")
+            for source in sources[1:]
+        ]
     return causes
 
 
@@ -175,11 +190,24 @@ def _variable_causes(variable: Object, path: str) -> list[Cause]:
     if source is not None:
         given = [key for key, value in source.items() if value is not None]
         if variable.get("value"):
-            causes.append(Cause(f"{path}.valueFrom", INVALID, "may not be specified when `value` is not empty", ""))
+            causes.append(
+                Cause(f"{path}.valueFrom", INVALID, "may not be specified when `value` is not empty", "")
+            )
         if not given:
-            causes.append(Cause(f"{path}.valueFrom", INVALID, "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`", ""))
+            causes.append(
+                Cause(
+                    f"{path}.valueFrom",
+                    INVALID,
+                    "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`",
+                    "",
+                )
+            )
         if len(given) > 1:
-            causes.append(Cause(f"{path}.valueFrom", INVALID, "may not have more than one field specified at a time", ""))
+            causes.append(
+                Cause(
+                    f"{path}.valueFrom", INVALID, "may not have more than one field specified at a time", ""
+                )
+            )
         if "fieldRef" in given and not source["fieldRef"].get("fieldPath"):
             causes.append(Cause(f"{path}.valueFrom.fieldRef.fieldPath", REQUIRED))
     return causes  # fmt: skip
@@ -200,7 +228,14 @@ def _mounts_causes(mounts: Sequence[Object], path: str, volumes: set[str | None]
             causes.append(Cause(f"{where}.mountPath", INVALID, "must be unique", target))
         seen.add(target)
         if mount.get("subPath") and mount.get("subPathExpr"):
-            causes.append(Cause(f"{where}.subPathExpr", INVALID, "subPathExpr and subPath are mutually exclusive", mount["subPathExpr"]))
+            causes.append(
+                Cause(
+                    f"{where}.subPathExpr",
+                    INVALID,
+                    "subPathExpr and subPath are mutually exclusive",
+                    mount["subPathExpr"],
+                )
+            )
     return causes  # fmt: skip
 
 
@@ -208,7 +243,9 @@ def _handler_causes(handler: Object, path: str) -> list[Cause]:
     given = [name for name in HANDLERS if handler.get(name) is not None]
     if not given:
         return [Cause(path, REQUIRED, "must specify a handler type")]
-    causes = [Cause(f"{path}.{name}", FORBIDDEN, "may not specify more than 1 handler type") for name in given[1:]]
+    causes = [
+        Cause(f"{path}.{name}", FORBIDDEN, "may not specify more than 1 handler type") for name in given[1:]
+    ]
     details: Mapping[str, object] = handler[given[0]]
     if given[0] == "exec" and not details.get("command"):
         causes.append(Cause(f"{path}.exec.command", REQUIRED))
@@ -220,7 +257,13 @@ def _handler_causes(handler: Object, path: str) -> list[Cause]:
 
 def _timing_causes(probe: Object, path: str) -> list[Cause]:
     causes = []
-    for name in ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"):
+    for name in (
+        "initialDelaySeconds",
+        "timeoutSeconds",
+        "periodSeconds",
+        "successThreshold",
+        "failureThreshold",
+    ):
         value = probe.get(name) or 0
         if value < 0:
             causes.append(Cause(f"{path}.{name}", INVALID, "must be greater than or equal to 0", value))

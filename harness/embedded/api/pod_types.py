@@ -22,7 +22,8 @@ _PROBE = {
     **_HANDLER,
     "grpc": {"port": INTEGER, "service": STRING},
     **dict.fromkeys(
-        ("initialDelaySeconds", "periodSeconds", "timeoutSeconds", "successThreshold", "failureThreshold"), INTEGER
+        ("initialDelaySeconds", "periodSeconds", "timeoutSeconds", "successThreshold", "failureThreshold"),
+        INTEGER,
     ),
     "terminationGracePeriodSeconds": INTEGER,
 }
@@ -37,16 +38,25 @@ CONTAINER = {
     "args": [STRING],
     "workingDir": STRING,
     "restartPolicy": STRING,
-    "ports": [{"name": STRING, "containerPort": INTEGER, "hostPort": INTEGER, "protocol": STRING, "hostIP": STRING}],
+    "ports": [
+        {"name": STRING, "containerPort": INTEGER, "hostPort": INTEGER, "protocol": STRING, "hostIP": STRING}
+    ],
     "env": [
         {
             "name": STRING,
             "value": STRING,
-            "valueFrom": {"fieldRef": _FIELD, "configMapKeyRef": _KEY, "secretKeyRef": _KEY, "resourceFieldRef": {}},
+            "valueFrom": {
+                "fieldRef": _FIELD,
+                "configMapKeyRef": _KEY,
+                "secretKeyRef": _KEY,
+                "resourceFieldRef": {},
+            },
         }
     ],
     "envFrom": [{"prefix": STRING, "configMapRef": _KEY, "secretRef": _KEY}],
-    "volumeMounts": [{"name": STRING, "mountPath": STRING, "subPath": STRING, "subPathExpr": STRING, "readOnly": BOOLEAN}],
+    "volumeMounts": [
+        {"name": STRING, "mountPath": STRING, "subPath": STRING, "subPathExpr": STRING, "readOnly": BOOLEAN}
+    ],
     "resources": _RESOURCES,
     "livenessProbe": _PROBE,
     "readinessProbe": _PROBE,
@@ -99,7 +109,10 @@ POD_SPEC = {
     "readinessGates": [{"conditionType": STRING}],
 }
 POD = {"spec": POD_SPEC, "status": {}}
-SELECTOR = {"matchLabels": TEXTS, "matchExpressions": [{"key": STRING, "operator": STRING, "values": [STRING]}]}
+SELECTOR = {
+    "matchLabels": TEXTS,
+    "matchExpressions": [{"key": STRING, "operator": STRING, "values": [STRING]}],
+}
 TEMPLATE = {"metadata": {"labels": TEXTS, "annotations": TEXTS}, "spec": POD_SPEC}
 WORKLOAD = {
     "spec": {
@@ -110,7 +123,10 @@ WORKLOAD = {
         "revisionHistoryLimit": INTEGER,
         "progressDeadlineSeconds": INTEGER,
         "paused": BOOLEAN,
-        "strategy": {"type": STRING, "rollingUpdate": {"maxSurge": NUMBER_OR_TEXT, "maxUnavailable": NUMBER_OR_TEXT}},
+        "strategy": {
+            "type": STRING,
+            "rollingUpdate": {"maxSurge": NUMBER_OR_TEXT, "maxUnavailable": NUMBER_OR_TEXT},
+        },
     },
     "status": {},
 }
@@ -124,7 +140,9 @@ def misfit(value: Any, type: Any, path: str = "") -> str:
         if not isinstance(value, list):
             return _told(value, path, f"[]{_named(type[0])}")
         told = (
-            misfit(item, type[0], f"{path}[{index}]") if item is not None else _told(item, f"{path}[{index}]", _named(type[0]))
+            misfit(item, type[0], f"{path}[{index}]")
+            if item is not None
+            else _told(item, f"{path}[{index}]", _named(type[0]))
             for index, item in enumerate(value)
         )
         return next(filter(None, told), "")
@@ -132,7 +150,8 @@ def misfit(value: Any, type: Any, path: str = "") -> str:
         if not isinstance(value, dict):
             return _told(value, path, "object")
         return next(
-            filter(None, (misfit(value.get(name), field, f"{path}.{name}") for name, field in type.items())), ""
+            filter(None, (misfit(value.get(name), field, f"{path}.{name}") for name, field in type.items())),
+            "",
         )
     return "" if _fits(value, type) else _told(value, path, type)
 

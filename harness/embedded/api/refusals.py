@@ -57,7 +57,10 @@ def unknown_path(path: str) -> ApiError:
 def already_exists(resource: str, name: str) -> ApiError:
     """409 for a create."""
     return ApiError(
-        409, "AlreadyExists", f'{resource} "{name}" already exists', {"name": name, "kind": resource.partition(".")[0]}
+        409,
+        "AlreadyExists",
+        f'{resource} "{name}" already exists',
+        {"name": name, "kind": resource.partition(".")[0]},
     )
 
 
@@ -94,7 +97,9 @@ def invalid(group: str, kind: str, name: str, causes: Sequence[Cause]) -> ApiErr
     details: Object = {
         "name": name,
         "kind": kind,
-        "causes": [{"reason": cause.type, "message": cause.message, "field": cause.field} for cause in causes],
+        "causes": [
+            {"reason": cause.type, "message": cause.message, "field": cause.field} for cause in causes
+        ],
     }
     if group:
         details["group"] = group

@@ -121,5 +121,8 @@ BUILT_IN: tuple[Kind, ...] = (
 )  # fmt: skip
 
 NAMESPACES_KEY, PODS_KEY = "namespaces", "pods"
-MUTATING, VALIDATING = f"mutatingwebhookconfigurations.{ADMISSION}", f"validatingwebhookconfigurations.{ADMISSION}"
+MUTATING, VALIDATING = (
+    f"mutatingwebhookconfigurations.{ADMISSION}",
+    f"validatingwebhookconfigurations.{ADMISSION}",
+)
 CRDS = "customresourcedefinitions.apiextensions.k8s.io"

@@ -22,7 +22,9 @@ REQUIREMENT = re.compile(
 # The fields that can be selected by, as in Kubernetes; others are refused.
 EVERYWHERE = frozenset({"metadata.name", "metadata.namespace"})
 FIELDS: Mapping[str, frozenset[str]] = {
-    "pods": frozenset({"spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName"})
+    "pods": frozenset(
+        {"spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName"}
+    )
     | frozenset({"status.phase", "status.podIP", "status.nominatedNodeName"}),
     "events": frozenset(
         f"involvedObject.{name}"

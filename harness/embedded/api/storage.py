@@ -15,7 +15,9 @@ from typing import Any, Literal, NamedTuple
 
 from harness.embedded.seams import Object
 
-FIRST_REVISION = 1000  # never "0" or "1": both have meanings of their own to clients, and to version annotations
+FIRST_REVISION = (
+    1000  # never "0" or "1": both have meanings of their own to clients, and to version annotations
+)
 LOG_LENGTH = 2048  # changes kept per resource; a watcher that is further behind has to list again
 
 
@@ -125,7 +127,7 @@ class Storage:
         """The object, if there is one."""
         return self._objects[key.resource].get(key)
 
-    def list(self, resource: str, namespace: str | None = None) -> list[Stored]:
+    def all(self, resource: str, namespace: str | None = None) -> list[Stored]:
         """All objects of a resource, by namespace and name."""
         objects = self._objects[resource]
         return [objects[key] for key in sorted(objects) if namespace is None or key.namespace == namespace]
@@ -230,9 +232,11 @@ async def follow(storage: Storage, resource: str) -> AsyncIterator[Change | None
     """What exists as additions, then None, then every change; for a reader in this process."""
     cursor = storage.follow(resource, pinned=True)
     try:
-        for stored in storage.list(resource):
+        for stored in storage.all(resource):
             metadata = stored.object["metadata"]
-            yield Change("ADDED", Key(resource, metadata.get("namespace", ""), metadata["name"]), None, stored)
+            yield Change(
+                "ADDED", Key(resource, metadata.get("namespace", ""), metadata["name"]), None, stored
+            )
         yield None
         while changes := await cursor.read():
             for change in changes:

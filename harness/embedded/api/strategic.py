@@ -78,7 +78,11 @@ def _retain(target: Object, patch: Object) -> None:
     kept = patch.pop(RETAIN, None)
     if kept is None:
         return
-    if extra := [name for name, value in patch.items() if value is not None and not name.startswith("$") and name not in kept]:
+    if extra := [
+        name
+        for name, value in patch.items()
+        if value is not None and not name.startswith("$") and name not in kept
+    ]:
         raise bad_request(f"$retainKeys {kept} does not hold {extra}, which the patch sets")
     for name in [name for name in target if name not in kept]:
         del target[name]
@@ -131,7 +135,9 @@ def _hashable(item: Any) -> Any:
     return repr(item) if isinstance(item, dict | list) else item
 
 
-def _ordered(merged: list[Any], wanted: Sequence[Any], existing: Sequence[Any], identity: Callable[[Any], Any]) -> list[Any]:
+def _ordered(
+    merged: list[Any], wanted: Sequence[Any], existing: Sequence[Any], identity: Callable[[Any], Any]
+) -> list[Any]:
     """Items of the patch in its order; the server's own are put before the first of those that they stood before."""
     rank = {identity(item): index for index, item in enumerate(wanted)}
     place = {identity(item): index for index, item in enumerate(existing)}
@@ -169,12 +175,19 @@ def _lists(keys: Mapping[str, str]) -> dict[str, Shape]:
 METADATA = Shape({"ownerReferences": Shape(key="uid"), "finalizers": Shape(union=True)})
 CONDITIONS = Shape({"conditions": Shape(key="type")})
 CONTAINER = {
-    **_lists({"ports": "containerPort", "env": "name", "volumeMounts": "mountPath", "volumeDevices": "devicePath"}),
+    **_lists(
+        {"ports": "containerPort", "env": "name", "volumeMounts": "mountPath", "volumeDevices": "devicePath"}
+    ),
 }
 POD_SPEC = Shape(
     {
-        **{name: Shape(CONTAINER, key="name") for name in ("containers", "initContainers", "ephemeralContainers")},
-        **_lists({"volumes": "name", "imagePullSecrets": "name", "hostAliases": "ip", "schedulingGates": "name"}),
+        **{
+            name: Shape(CONTAINER, key="name")
+            for name in ("containers", "initContainers", "ephemeralContainers")
+        },
+        **_lists(
+            {"volumes": "name", "imagePullSecrets": "name", "hostAliases": "ip", "schedulingGates": "name"}
+        ),
         **_lists({"topologySpreadConstraints": "topologyKey", "resourceClaims": "name"}),
     }
 )

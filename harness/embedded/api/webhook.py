@@ -46,7 +46,9 @@ class Caller:
             ):
                 body = await response.read()
                 if response.status != 200:
-                    raise CallFailed(f'Post "{url}": the server answered {response.status}: {body[:200].decode(errors="replace")}')
+                    raise CallFailed(
+                        f'Post "{url}": the server answered {response.status}: {body[:200].decode(errors="replace")}'
+                    )
         except TimeoutError:
             raise CallFailed(f'Post "{url}": context deadline exceeded ({timeout_s:g} s)') from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -60,7 +62,9 @@ class Caller:
                 authorities = base64.b64decode(bundle).decode() or None
                 context = ssl.create_default_context(cadata=authorities)
             except (binascii.Error, ValueError, ssl.SSLError) as error:
-                raise CallFailed(f"clientConfig.caBundle is not a base64-encoded PEM certificate: {error}") from error
+                raise CallFailed(
+                    f"clientConfig.caBundle is not a base64-encoded PEM certificate: {error}"
+                ) from error
             self._contexts[bundle] = context
             if len(self._contexts) > REMEMBERED_CONTEXTS:
                 self._contexts.popitem(last=False)

@@ -1,4 +1,5 @@
-"""Builds images into the machine's memory: the files that COPY brings, by image, and an id over all that is in them.
+"""Builds images into the machine's memory: the files that COPY brings, by image, and an id over all that is
+in them.
 
 An image stacks by hard links on what it is made from. Knows nothing of containers; runs in the control plane.
 """
@@ -14,6 +15,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from harness.embedded.machine import context, layout
@@ -41,28 +43,23 @@ class Layer:
         text = json.dumps([self.digest, *facts], sort_keys=True, default=str)
         self.digest = hashlib.sha256(text.encode()).hexdigest()
 
-    def place(self, path: str) -> Path:
-        """Where a path of the image lies in the layer, with the image's and the base's links followed."""
-        if not self.scratch:
-            folder, name = os.path.split(path.rstrip("/"))
-            path = f"{self._real(folder)}/{name}"
+    def folder(self, path: str) -> Path:
+        """Where a directory of the image lies in the layer, with the links on the way followed."""
+        path = path if self.scratch else layout.real(os.path.normpath(path))
         return Path(str(self.root) + resolve(str(self.root), path))
 
-    def _real(self, folder: str) -> str:
-        return layout.in_base(folder) or folder
+    def file(self, path: str) -> Path:
+        """Where a file lies, with the links on the way followed."""
+        folder, name = os.path.split(path)
+        return self.folder(folder) / name
 
-    def is_folder(self, path: str) -> bool:
+    def shows_folder(self, path: str) -> bool:
         """Whether a container of this image sees a directory there."""
-        if self.place(path).is_dir():
+        if self.folder(path).is_dir():
             return True
-        own = path in (*layout.STICKY, *layout.WRITABLE)
-        return not self.scratch and (own or os.path.isdir(layout.in_base(path) or "\0"))
-
-    def make_folder(self, path: str) -> Path:
-        """Makes a directory with its parents; nothing where the base has it."""
-        place = self.place(path)
-        place.mkdir(0o755, parents=True, exist_ok=True)
-        return place
+        shown = None if self.scratch else layout.in_base(os.path.normpath(path))
+        own = not self.scratch and path in (*layout.STICKY, *layout.WRITABLE)
+        return own or (shown is not None and os.path.isdir(shown))
 
 
 class Builder:
@@ -124,34 +121,37 @@ class Builder:
         beside = Context(definition.folder)
         for step in stage.steps:
             if isinstance(step, Folder):
-                if not layer.is_folder(step.path):
-                    layer.make_folder(step.path)
+                if not layer.shows_folder(step.path):
+                    layer.folder(step.path).mkdir(0o755, parents=True)
             elif step.origin is None:
-                _copy(layer, step, lambda source, step=step: beside.find(step.instruction, source), beside.has)  # type: ignore[misc]
+                _copy(layer, step, partial(beside.find, step.instruction), beside.has)
             else:
                 origin = earlier[step.origin] if isinstance(step.origin, int) else self._layer(step.origin)
-                _copy(layer, step, lambda source, step=step, origin=origin: _in_layer(step, origin, source), lambda _: True)  # type: ignore[misc]
+                _copy(layer, step, partial(_in_layer, step, origin), lambda _: True)
         return layer
 
 
 def _in_layer(step: Copy, origin: Layer, source: str) -> list[Path]:
     """Sources in another image: its own files first, then those that the base shows there."""
     shown = None if origin.scratch else layout.in_base(os.path.normpath("/" + source))
-    if shown is not None and not os.path.lexists(origin.place("/" + source)):
+    if shown is not None and not os.path.lexists(origin.file("/" + source)):
         return [Path(shown)]
     return context.find(step.instruction, origin.root, source)
 
 
 def _copy(layer: Layer, step: Copy, find: Callable[[str], list[Path]], has: Callable[[Path], bool]) -> None:
     found = [path for source in step.sources for path in find(source)]
-    into_folder = step.destination.endswith("/") or len(found) > 1 or layer.is_folder(step.destination)
+    into_folder = step.destination.endswith("/") or len(found) > 1 or layer.shows_folder(step.destination)
     for path in found:
         if path.is_dir():
-            target = layer.make_folder(step.destination)
+            target = layer.folder(step.destination)
+            target.mkdir(0o755, parents=True, exist_ok=True)
             for entry in _walk(path, has):
                 _bring(layer, step, entry, target / entry.relative_to(path))
         else:
-            target = layer.place(step.destination.rstrip("/") + f"/{path.name}" if into_folder else step.destination)
+            target = (
+                layer.folder(step.destination) / path.name if into_folder else layer.file(step.destination)
+            )
             target.parent.mkdir(0o755, parents=True, exist_ok=True)
             _bring(layer, step, path.resolve(), target)
 
@@ -195,14 +195,16 @@ def _own(layer: Layer, step: Copy, target: Path) -> None:
     if step.owner and not one_id_only():
         user, _, group = step.owner.partition(":")
         uid = _number(layer, step, "/etc/passwd", user)
-        os.chown(target, uid, _number(layer, step, "/etc/group", group) if group else uid, follow_symlinks=False)
+        os.chown(
+            target, uid, _number(layer, step, "/etc/group", group) if group else uid, follow_symlinks=False
+        )
 
 
 def _number(layer: Layer, step: Copy, file: str, name: str) -> int:
     if name.isdigit():
         return int(name)
-    own = layer.place(file)
-    where = own if own.is_file() else Path(layout.in_base(file) or "\0") if not layer.scratch else own
+    own = layer.file(file)
+    where = own if own.is_file() or layer.scratch else Path(file)
     with contextlib.suppress(OSError, ValueError):
         for line in where.read_text(errors="replace").splitlines():
             entry = line.split(":")
@@ -212,13 +214,19 @@ def _number(layer: Layer, step: Copy, file: str, name: str) -> int:
 
 
 def compile_python(root: Path) -> None:
-    """Byte code beside the sources, so that containers need not compile; checked by nobody, since images never change."""
+    """Byte code beside the sources, so that containers need not compile.
+
+    Checked by nobody, since images never change.
+    """
     sources = [path for path in root.rglob("*.py") if path.is_file()]
     for source in sources if len(sources) <= COMPILE_AT_MOST else []:
         with contextlib.suppress(py_compile.PyCompileError, OSError):
             cached = source.parent / "__pycache__"
             mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
-            made = py_compile.compile(str(source), doraise=True, quiet=2, invalidation_mode=mode)
+            seen_as = f"/{source.relative_to(root)}"
+            made = py_compile.compile(
+                str(source), dfile=seen_as, doraise=True, quiet=2, invalidation_mode=mode
+            )
             if made:
                 cached.chmod(0o755)
                 Path(made).chmod(0o644)

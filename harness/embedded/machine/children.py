@@ -1,8 +1,8 @@
 """Forks the machine's children: pod sandboxes, containers, commands in containers.
 
-A child tells process 1 over a status socket how far it came: `n` with the descriptors of a sandbox's namespaces, `t`
-with a terminal's, `x` right before it becomes its program, `!` and a message when it failed. The socket ends with the
-step into the program. Knows nothing of requests and answers.
+A child tells process 1 over a status socket how far it came: `n` with the descriptors of a sandbox's
+namespaces, `t` with a terminal's, `x` right before it becomes its program, `!` and a message when it failed.
+The socket ends with the step into the program. Knows nothing of requests and answers.
 """
 
 from __future__ import annotations
@@ -83,12 +83,17 @@ class Forge:
             linux.setns(self._own_pid_namespace, linux.CLONE_NEWPID)
 
     def command(self, spec: dict[str, Any], container: int, files: Sequence[int | None]) -> Child:
-        """A command in a running container; `files` are its standard streams, or nothing if it gets a terminal."""
+        """A command in a running container.
+
+        `files` are its standard streams, or nothing if it gets a terminal.
+        """
         target = os.pidfd_open(container)
 
         def body(status: socket.socket) -> NoReturn:
             os.setsid()
-            linux.setns(target, linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS)
+            linux.setns(
+                target, linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS
+            )
             os.umask(0o022)
             if files:
                 stdin, stdout, stderr = files

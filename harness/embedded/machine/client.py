@@ -1,7 +1,8 @@
-"""The machine's runtime as the control plane calls it: `harness.embedded.seams.Runtime` over the socket to process 1.
+"""The machine's runtime as the control plane calls it: `harness.embedded.seams.Runtime` over the socket to
+process 1.
 
-Runs in the control plane's event loop. Knows how requests travel (`wire`) and where images are built; nothing of how
-process 1 does what it is asked.
+Runs in the control plane's event loop. Knows how requests travel (`wire`) and where images are built; nothing
+of how process 1 does what it is asked.
 """
 
 from __future__ import annotations
@@ -18,16 +19,18 @@ from typing import Any
 from harness.embedded.machine import layout, wire
 from harness.embedded.machine.build import Builder
 from harness.embedded.machine.images import catalogue
-from harness.embedded.machine.init import IMAGES, RUNTIME_FD
 from harness.embedded.machine.session import ClientSession
 from harness.embedded.seams import ContainerSpec, Exit, Image, Running, RuntimeFailure
 
 
 async def connect() -> RuntimeClient:
-    """The runtime of the machine in which this process is the control plane; returns when the machine is ready."""
-    connection = socket.socket(fileno=int(os.environ.pop(RUNTIME_FD)))
+    """The runtime of the machine in which this process is the control plane.
+
+    Returns when the machine is ready.
+    """
+    connection = socket.socket(fileno=int(os.environ.pop(wire.RUNTIME_FD)))
     connection.set_inheritable(False)
-    folders = [Path(folder) for folder in json.loads(os.environ[IMAGES])]
+    folders = [Path(folder) for folder in json.loads(os.environ[wire.IMAGES])]
     client = RuntimeClient(connection, Builder(catalogue(folders), layout.IMAGES))
     await client.ready()
     return client
@@ -101,7 +104,13 @@ class RuntimeClient:
         session = ClientSession(lambda: self._call("kill", id=name))
         files = [] if tty else session.pipes(stdin)
         self._sessions[name] = session
-        order = {"container": container, "id": name, "argv": list(command), "env": dict(env or {}), "tty": tty}
+        order = {
+            "container": container,
+            "id": name,
+            "argv": list(command),
+            "env": dict(env or {}),
+            "tty": tty,
+        }
         try:
             _, terminal = await self._call("exec", files, stdin=stdin, **order)
         except BaseException as error:
@@ -119,7 +128,7 @@ class RuntimeClient:
         while True:
             yield await self._exits.get()
 
-    # -- the connection -------------------------------------------------------------------------------------------
+    # -- the connection ------------------------------------------------------------------------------------
 
     async def _call(self, verb: str, files: Sequence[int] = (), **arguments: Any) -> tuple[Any, list[int]]:
         self._made += 1
@@ -202,7 +211,9 @@ def _start_order(spec: ContainerSpec) -> dict[str, Any]:
         "scratch": spec.image.scratch,
         "argv": command_line(spec),
         "env": {**spec.image.env, **spec.env},
-        "mounts": [{"source": str(m.source), "target": m.target, "read_only": m.read_only} for m in spec.mounts],
+        "mounts": [
+            {"source": str(m.source), "target": m.target, "read_only": m.read_only} for m in spec.mounts
+        ],
         "log": str(spec.log),
         "shm": str(spec.shm),
         "cwd": spec.working_dir or spec.image.working_dir or "/",

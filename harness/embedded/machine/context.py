@@ -27,7 +27,9 @@ class Context:
         return relative == "." or not self._ignored(relative)
 
 
-def find(instruction: Instruction, root: Path, source: str, has: Callable[[Path], bool] = lambda _: True) -> list[Path]:
+def find(
+    instruction: Instruction, root: Path, source: str, has: Callable[[Path], bool] = lambda _: True
+) -> list[Path]:
     """What a source names below a root; InputError if that is nothing, or lies outside."""
     pattern = os.path.normpath("/" + source).lstrip("/") if not source.startswith("..") else source
     if ".." in Path(source).parts and os.path.normpath(source.lstrip("/")).startswith(".."):
@@ -52,4 +54,4 @@ def _ignored(file: Path) -> Callable[[str], bool]:
 
     lines = (line.strip() for line in file.read_text().splitlines())
     matcher = PatternMatcher([line for line in lines if line and not line.startswith("#")])
-    return lambda path: bool(matcher.matches(path))
+    return lambda path: bool(matcher.matches(Path(path)))

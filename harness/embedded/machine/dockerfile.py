@@ -1,7 +1,8 @@
-"""Dockerfiles as text: instructions with their lines, words, variables. Knows nothing of what an instruction does.
+"""Dockerfiles as text: instructions with their lines, words, variables. Knows nothing of what an instruction
+does.
 
-`dockerfile-parse` finds the instructions; its own replacement of variables is not used because it turns `${v:-word}`
-into something else without a word.
+`dockerfile-parse` finds the instructions; its own replacement of variables is not used because it turns
+`${v:-word}` into something else without a word.
 """
 
 from __future__ import annotations
@@ -17,10 +18,6 @@ from dockerfile_parse import DockerfileParser
 
 from harness.errors import InputError
 
-KNOWN = frozenset(
-    "ADD ARG CMD COPY ENTRYPOINT ENV EXPOSE FROM HEALTHCHECK LABEL MAINTAINER ONBUILD RUN SHELL STOPSIGNAL USER VOLUME "
-    "WORKDIR".split()
-)
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^}]*))?\})")
 
 
@@ -49,18 +46,20 @@ def read(path: Path) -> list[Instruction]:
     for entry in structure:
         if entry["instruction"] == "COMMENT":
             continue
-        instruction = Instruction(entry["instruction"], entry["value"].strip(), f"{path}:{entry['startline'] + 1}")
-        if instruction.name not in KNOWN:
-            raise instruction.wrong("no such instruction")
+        instruction = Instruction(
+            entry["instruction"], entry["value"].strip(), f"{path}:{entry['startline'] + 1}"
+        )
         if "<<" in instruction.value and instruction.name in ("COPY", "ADD"):
-            raise instruction.wrong("here-documents are not supported; put the text in a file beside the Dockerfile")
+            raise instruction.wrong(
+                "here-documents are not supported; put the text in a file beside the Dockerfile"
+            )
         found.append(instruction)
     return found
 
 
 def _complain_about_stray_lines(path: Path, text: str, structure: list[dict[str, object]]) -> None:
     """The parser passes over lines that hold a single word."""
-    taken = set()
+    taken: set[int] = set()
     for entry in structure:
         taken.update(range(int(str(entry["startline"])), int(str(entry["endline"])) + 1))
     for number, line in enumerate(text.splitlines()):
@@ -83,7 +82,9 @@ def expand(instruction: Instruction, text: str, variables: Mapping[str, str]) ->
             match = _VARIABLE.match(text, at)
             if match is None:
                 if text[at + 1 : at + 2] == "{":
-                    raise instruction.wrong(f"{text[at:]!r}: only ${{name}}, ${{name:-word}} and ${{name:+word}} are supported")
+                    raise instruction.wrong(
+                        f"{text[at:]!r}: only ${{name}}, ${{name:-word}} and ${{name:+word}} are supported"
+                    )
                 done, at = done + char, at + 1
             else:
                 done, at = done + _value(instruction, match, variables), match.end()

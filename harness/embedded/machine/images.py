@@ -1,7 +1,9 @@
-"""The images that folders hold: DIR/<name>/<tag>/Dockerfile is `name:tag`, DIR/<name>/Dockerfile is `name:latest`.
+"""The images that folders hold: DIR/<name>/<tag>/Dockerfile is `name:tag`, DIR/<name>/Dockerfile is
+`name:latest`.
 
-`runtime` is the base: on the embedded cluster it is the machine's own root file system, whatever its FROM and RUN would
-install elsewhere. Checks everything that can be known without building. Knows nothing of containers.
+`runtime` is the base: on the embedded cluster it is the machine's own root file system, whatever its FROM and
+RUN would install elsewhere. Checks everything that can be known without building. Knows nothing of
+containers.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from harness.errors import InputError
 
 RUNTIME = "docker.io/library/runtime:latest"
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_NAME = re.compile(rf"(?:(?P<host>localhost|[\w.-]+\.[\w.-]+(?::\d+)?|[\w.-]+:\d+)/)?(?P<path>{_PART}(?:/{_PART})*)(?::(?P<tag>\w[\w.-]{{0,127}}))?")
+_NAME = re.compile(
+    rf"(?:(?P<host>localhost|[\w.-]+\.[\w.-]+(?::\d+)?|[\w.-]+:\d+)/)?(?P<path>{_PART}(?:/{_PART})*)(?::(?P<tag>\w[\w.-]{{0,127}}))?"
+)
 
 
 def normalise(ref: str) -> str | None:
@@ -122,7 +126,10 @@ def _check_sources(folder: Path, recipe: Recipe) -> None:
 
 
 def catalogue(dirs: Sequence[Path]) -> Catalogue:
-    """The images of these folders; InputError for a folder, a name or a Dockerfile that is wrong, and for duplicates."""
+    """The images of these folders.
+
+    InputError for a folder, a name or a Dockerfile that is wrong, and for duplicates.
+    """
     folders: dict[str, Path] = {}
     for top in dirs:
         if not top.is_dir():
@@ -132,7 +139,9 @@ def catalogue(dirs: Sequence[Path]) -> Catalogue:
             found = True
             ref = _ref(top, folder)
             if ref in folders and folders[ref].resolve() != folder.resolve():
-                raise InputError(f"{folder}: image {familiar(ref)} is defined in {folders[ref]} already; rename one")
+                raise InputError(
+                    f"{folder}: image {familiar(ref)} is defined in {folders[ref]} already; rename one"
+                )
             folders[ref] = folder
         if not found:
             raise InputError(f"{top}: holds no images; expected {top}/NAME/TAG/Dockerfile")
@@ -150,9 +159,11 @@ def _image_folders(top: Path) -> Iterable[Path]:
 def _ref(top: Path, folder: Path) -> str:
     parts = folder.relative_to(top).parts
     if not parts:
-        raise InputError(f"{folder}/Dockerfile: has no name; put it at {folder}/NAME/TAG/Dockerfile and give the same folder")
+        raise InputError(f"{folder}/Dockerfile: has no name; move it to {folder}/NAME/TAG/Dockerfile")
     name = parts[0] if len(parts) == 1 else f"{'/'.join(parts[:-1])}:{parts[-1]}"
     ref = normalise(name)
     if ref is None:
-        raise InputError(f"{folder}: {name!r} is no image name; use lower case letters, digits, '.', '_' and '-'")
+        raise InputError(
+            f"{folder}: {name!r} is no image name; use lower case letters, digits, '.', '_' and '-'"
+        )
     return ref

@@ -1,12 +1,14 @@
-"""The process between the launcher and the machine: makes the namespaces, starts process 1 in them, waits for its end.
+"""The process between the launcher and the machine: makes the namespaces, starts process 1 in them, waits for
+its end.
 
-Lifeline, a stream socket: the launcher sends one line of JSON (what to start) and later maybe `release`; the answer is
-one line of JSON, {"up": true} or {"error": text}, and `released`. Its end before `release` ends the machine.
-Kept small: it stays in memory as long as the machine lives. Knows nothing of containers.
+Lifeline, a stream socket: the launcher sends one line of JSON (what to start) and later maybe `release`; the
+answer is one line of JSON, {"up": true} or {"error": text}, and `released`. Its end before `release` ends the
+machine. Kept small: it stays in memory as long as the machine lives. Knows nothing of containers.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -17,7 +19,9 @@ from typing import Any
 
 from harness.embedded.machine import linux
 
-NAMESPACES = linux.CLONE_NEWNS | linux.CLONE_NEWPID | linux.CLONE_NEWNET | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS
+NAMESPACES = (
+    linux.CLONE_NEWNS | linux.CLONE_NEWPID | linux.CLONE_NEWNET | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS
+)
 CAP_SYS_ADMIN = 21
 
 
@@ -91,7 +95,10 @@ def _become_process_1(order: dict[str, Any], lifeline: socket.socket, keeper: in
 
 
 def _keep(child: int, lifeline: socket.socket) -> int:
-    """Ends the machine on SIGTERM and at the end of the lifeline; returns when process 1 has ended, with its code."""
+    """Ends the machine on SIGTERM and at the end of the lifeline.
+
+    Returns when process 1 has ended, with its code.
+    """
     handle = os.pidfd_open(child)
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
@@ -117,8 +124,6 @@ def _keep(child: int, lifeline: socket.socket) -> int:
 
 
 def _confirm(lifeline: socket.socket) -> None:
-    try:
+    with contextlib.suppress(OSError):  # a launcher that died after asking; what it asked for is done
         lifeline.sendall(b"released\n")
-    except OSError:
-        pass  # a launcher that died after asking; what it asked for is done
     lifeline.close()

@@ -2,9 +2,9 @@
 
     launcher ──lifeline──▶ keeper ──▶ process 1 of the machine ──▶ control plane, containers
 
-Whichever of them dies takes everything to its right along: the kernel kills a process whose parent died, the end of
-the lifeline says the same where that signal cannot come, and a PID namespace ends with its process 1. All mounts,
-interfaces and files live in the machine's namespaces and vanish with its last process.
+Whichever of them dies takes everything to its right along: the kernel kills a process whose parent died, the
+end of the lifeline says the same where that signal cannot come, and a PID namespace ends with its process 1.
+All mounts, interfaces and files live in the machine's namespaces and vanish with its last process.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ START_WITHIN_S = 20.0  # takes a tenth of a second; a machine that swaps may tak
 RELEASE_WITHIN_S = 5.0  # one round trip to a process that waits for it
 KILL_WITHIN_S = 5.0  # after SIGKILL only the kernel's own work is left
 SOURCE_ROOT = Path(__file__).resolve().parents[3]
-KEEPER = f"import sys; sys.path.insert(0, {str(SOURCE_ROOT)!r}); from harness.embedded.machine.keeper import main; main()"
+ENTRY = "import sys; sys.path.insert(0, {root!r}); from harness.embedded.machine.{module} import main; main()"
+"""A module's `main` in a new interpreter, wherever this package was imported from."""
 
 
 class Machine:
@@ -36,7 +37,8 @@ class Machine:
         self._process, self._lifeline = process, lifeline
         self._handle = os.pidfd_open(process.pid)
         self.pid = process.pid
-        """The keeper, as the host sees it: SIGTERM or SIGKILL to it ends the machine, and it ends after the machine."""
+        """The keeper, as the host sees it: SIGTERM or SIGKILL to it ends the machine, and it ends after the
+        machine."""
 
     def release(self) -> None:
         """Lets the machine live on when this process ends; ClusterError if it is gone already."""
@@ -84,15 +86,16 @@ def launch(
 ) -> Machine:
     """Starts a machine named `name` that runs `argv` as its control plane; ClusterError.
 
-    The control plane inherits `pass_fds`, `env` (None: this process's) and, as its output, `log_fd` (None: nowhere). It
-    reaches the runtime by `harness.embedded.machine.client.connect`, which finds `images` too. When it ends, so does
-    the machine.
+    The control plane inherits `pass_fds`, `env` (None: this process's) and, as its output, `log_fd` (None:
+    nowhere). It reaches the runtime by `harness.embedded.machine.client.connect`, which finds `images` too.
+    When it ends, so does the machine.
     """
     ours, theirs = socket.socketpair()
+    keeper = ENTRY.format(root=str(SOURCE_ROOT), module="keeper")
     try:
         with theirs:
             process = subprocess.Popen(
-                [sys.executable, "-c", KEEPER, str(theirs.fileno()), f"hotupgrade-machine={name}"],
+                [sys.executable, "-c", keeper, str(theirs.fileno()), f"hotupgrade-machine={name}"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL if log_fd is None else log_fd,
                 stderr=subprocess.DEVNULL if log_fd is None else log_fd,
@@ -112,7 +115,9 @@ def launch(
     return machine
 
 
-def _start(lifeline: socket.socket, argv: Sequence[str], images: Sequence[Path], fds: Sequence[int], name: str) -> None:
+def _start(
+    lifeline: socket.socket, argv: Sequence[str], images: Sequence[Path], fds: Sequence[int], name: str
+) -> None:
     order = {
         "argv": list(argv),
         "images": [str(folder.resolve()) for folder in images],

@@ -1,4 +1,7 @@
-"""The system calls that Python 3.11 has no function for. Each raises OSError with the call's name. Knows no policy."""
+"""The system calls that Python 3.11 has no function for. Each raises OSError with the call's name.
+
+Knows no policy.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,15 @@ PR_SET_NO_NEW_PRIVS = 38
 _AT_RECURSIVE = 0x8000
 _MOUNT_ATTR_RDONLY = 0x1
 _MOUNT_SETATTR = 442  # the same number on every architecture
-_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "riscv64": 41, "loongarch64": 41, "ppc64le": 203, "s390x": 217, "armv7l": 218}
+_PIVOT_ROOT = {  # its number
+    "x86_64": 155,
+    "aarch64": 41,
+    "riscv64": 41,
+    "loongarch64": 41,
+    "ppc64le": 203,
+    "s390x": 217,
+    "armv7l": 218,
+}
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -62,7 +73,10 @@ def bind(source: str, target: str) -> None:
 
 
 def make_read_only(target: str) -> None:
-    """Makes a mount and all below it read-only (Linux 5.12; remounting would fail on mounts of a parent namespace)."""
+    """Makes a mount and all below it read-only (Linux 5.12.
+
+    Remounting would fail on mounts of a parent namespace).
+    """
     attributes = (ctypes.c_uint64 * 4)(_MOUNT_ATTR_RDONLY, 0, 0, 0)
     result = _libc.syscall(
         ctypes.c_long(_MOUNT_SETATTR),

@@ -1,8 +1,9 @@
-"""The process that writes containers' logs: one for the machine, so that a chatty container delays nobody else.
+"""The process that writes containers' logs: one for the machine, so that a chatty container delays nobody
+else.
 
-Control socket, SOCK_SEQPACKET: process 1 sends {"id", "log", "streams": [names]} with one descriptor per name; the
-logger answers {"id"} when all streams of that container have ended and are in the file.
-A line is `<RFC 3339 nano> <stream> F <text>`. Knows nothing of containers but their ids.
+Control socket, SOCK_SEQPACKET: process 1 sends {"id", "log", "streams": [names]} with one descriptor per
+name; the logger answers {"id"} when all streams of that container have ended and are in the file. A line is
+`<RFC 3339 nano> <stream> F <text>`. Knows nothing of containers but their ids.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The machine's network: a bridge, and for every pod a network namespace with one interface on it.
 
-Addresses count up and are never used again. There is no way out of the machine. Knows nothing of what runs in a pod.
+Addresses count up and are never used again. There is no way out of the machine. Knows nothing of what runs in
+a pod.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from harness.embedded.machine import linux
 BRIDGE = "br0"
 GATEWAY = "10.244.0.1"
 PREFIX_LENGTH = 16
-PER_BLOCK = 254  # .0 and .255 of each block of 256 stay unused: some programs take them for network and broadcast
+PER_BLOCK = (
+    254  # .0 and .255 of each block of 256 stay unused: some programs take them for network and broadcast
+)
 BLOCKS = 255  # 10.244.1.x to 10.244.255.x
 SETTINGS = {
     "ipv4/ip_unprivileged_port_start": "0",
     "ipv4/ip_local_port_range": "20000 65535",  # clear of the ports that sidecars and applications listen on
-    "ipv4/tcp_tw_reuse": "1",  # a connection per request must not run out of ports before the machine is at its limit
+    "ipv4/tcp_tw_reuse": "1",  # a connection per request would soon use up the ports
     "core/somaxconn": "65535",
 }
 
@@ -47,7 +50,10 @@ def make_bridge() -> None:
 
 
 def make_sandbox(number: int, hostname: str) -> list[int]:
-    """Moves the calling process into new namespaces of a pod, connected; returns descriptors of net, ipc and uts."""
+    """Moves the calling process into new namespaces of a pod, connected.
+
+    Returns descriptors of net, ipc and uts.
+    """
     with IPRoute() as machine:
         linux.unshare(linux.CLONE_NEWNET | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS)
         spaces = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in ("net", "ipc", "uts")]
@@ -72,5 +78,8 @@ def _index(ip: IPRoute, name: str) -> int:
 
 def _apply(settings: dict[str, str]) -> None:
     for name, value in settings.items():
-        with contextlib.suppress(OSError), open(f"/proc/sys/net/{name}", "w") as setting:  # as far as the kernel lets us
+        with (
+            contextlib.suppress(OSError),
+            open(f"/proc/sys/net/{name}", "w") as setting,
+        ):  # as far as the kernel lets us
             setting.write(value)

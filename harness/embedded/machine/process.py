@@ -1,6 +1,8 @@
-"""What a container's process is: its user, limits, capabilities, environment, terminal, and the step into its program.
+"""What a container's process is: its user, limits, capabilities, environment, terminal, and the step into its
+program.
 
-Runs in forked children of process 1, after the container's root is in place. Knows nothing of images and pods.
+Runs in forked children of process 1, after the container's root is in place. Knows nothing of images and
+pods.
 """
 
 from __future__ import annotations
@@ -20,11 +22,14 @@ from typing import NoReturn
 
 from harness.embedded.machine import linux
 
-OPEN_FILES = 65536  # above the 20,000 that load needs; programs that walk all descriptors get slow with a million
+OPEN_FILES = (
+    65536  # above the 20,000 that load needs; programs that walk all descriptors get slow with a million
+)
 LAST_CAPABILITY = 40
 KEPT_CAPABILITIES = frozenset((0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31))
-"""Docker's default set: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE, NET_RAW,
-SYS_CHROOT, MKNOD, AUDIT_WRITE, SETFCAP. Above all no SYS_ADMIN, with which the root could be taken apart again."""
+"""Docker's default set: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE,
+NET_RAW, SYS_CHROOT, MKNOD, AUDIT_WRITE, SETFCAP. Above all no SYS_ADMIN, with which the root could be taken
+apart again."""
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TIOCGPTN = 0x80045430

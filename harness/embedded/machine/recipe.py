@@ -1,10 +1,12 @@
 """What a Dockerfile asks for: a configuration and the steps that bring files. Evaluates without building.
 
-Instructions that the embedded cluster cannot keep are refused here, with file and line. Knows nothing of where images lie.
+Instructions that the embedded cluster cannot keep are refused here, with file and line. Knows nothing of
+where images lie.
 """
 
 from __future__ import annotations
 
+import difflib
 import platform
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +16,10 @@ from harness.embedded.machine import dockerfile
 from harness.embedded.machine.dockerfile import Instruction
 from harness.errors import InputError
 
-NO_RUN = "not on the embedded cluster, which installs nothing: use `FROM runtime`, where Python and its packages are, and COPY"
+NO_RUN = (
+    "not on the embedded cluster, which installs nothing: "
+    "use `FROM runtime`, where Python and its packages are, and COPY"
+)
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 PLATFORM = {"TARGETOS": "linux", "TARGETARCH": ARCHITECTURES.get(platform.machine(), platform.machine())}
 PLATFORM["TARGETPLATFORM"] = f"linux/{PLATFORM['TARGETARCH']}"
@@ -55,7 +60,10 @@ class Folder:
 
 @dataclass
 class Stage:
-    """One FROM and what follows it. `base` is an image, the number of an earlier stage, or None for an empty root."""
+    """One FROM and what follows it.
+
+    `base` is an image, the number of an earlier stage, or None for an empty root.
+    """
 
     name: str
     base: str | int | None
@@ -87,8 +95,13 @@ BaseOf = Callable[[Instruction, str], Config]
 """The configuration of the image that a FROM or COPY --from names; InputError for an unknown one."""
 
 
-def evaluate(instructions: Sequence[Instruction], where: str, base_of: BaseOf, machine: Config | None = None) -> Recipe:
-    """The recipe of a Dockerfile. `machine`: this is the base image; that configuration stands for its FROM and RUN."""
+def evaluate(
+    instructions: Sequence[Instruction], where: str, base_of: BaseOf, machine: Config | None = None
+) -> Recipe:
+    """The recipe of a Dockerfile. `machine`: this is the base image.
+
+    That configuration stands for its FROM and RUN.
+    """
     globals_: dict[str, str] = {}
     stages: list[Stage] = []
     for instruction in instructions:
@@ -99,16 +112,24 @@ def evaluate(instructions: Sequence[Instruction], where: str, base_of: BaseOf, m
         elif not stages:
             raise instruction.wrong("a Dockerfile begins with FROM")
         elif instruction.name != "RUN" or machine is None:
-            HANDLERS[instruction.name](instruction, stages[-1], stages, base_of)
+            handler = HANDLERS.get(instruction.name, _unknown)
+            handler(instruction, stages[-1], stages, base_of)
     if not stages:
         raise InputError(f"{where}: has no FROM")
     return Recipe(instructions, stages)
 
 
 def _stage(
-    instruction: Instruction, stages: list[Stage], globals_: dict[str, str], base_of: BaseOf, machine: Config | None
+    instruction: Instruction,
+    stages: list[Stage],
+    globals_: dict[str, str],
+    base_of: BaseOf,
+    machine: Config | None,
 ) -> Stage:
-    parts = [dockerfile.expand(instruction, word, globals_) for word in dockerfile.words(instruction, instruction.value)]
+    parts = [
+        dockerfile.expand(instruction, word, globals_)
+        for word in dockerfile.words(instruction, instruction.value)
+    ]
     if parts and parts[0].startswith("--platform="):
         del parts[0]  # there is one platform, this machine's
     if len(parts) == 3 and parts[1].lower() == "as":
@@ -118,7 +139,9 @@ def _stage(
     else:
         raise instruction.wrong("write FROM image, or FROM image AS name")
     base: str | int | None = parts[0]
-    earlier = next((number for number, stage in enumerate(stages) if stage.name and stage.name == parts[0].lower()), None)
+    earlier = next(
+        (number for number, stage in enumerate(stages) if stage.name and stage.name == parts[0].lower()), None
+    )
     if machine is not None:
         config, base = machine, None
     elif parts[0] == "scratch":
@@ -146,15 +169,21 @@ Handler = Callable[[Instruction, Stage, list[Stage], BaseOf], None]
 
 
 def _env(instruction: Instruction, stage: Stage, *_: object) -> None:
-    stage.config = replace(stage.config, env={**stage.config.env, **dockerfile.pairs(instruction, stage.variables)})
+    stage.config = replace(
+        stage.config, env={**stage.config.env, **dockerfile.pairs(instruction, stage.variables)}
+    )
 
 
 def _label(instruction: Instruction, stage: Stage, *_: object) -> None:
-    stage.config = replace(stage.config, labels={**stage.config.labels, **dockerfile.pairs(instruction, stage.variables)})
+    stage.config = replace(
+        stage.config, labels={**stage.config.labels, **dockerfile.pairs(instruction, stage.variables)}
+    )
 
 
 def _user(instruction: Instruction, stage: Stage, *_: object) -> None:
-    stage.config = replace(stage.config, user=dockerfile.expand(instruction, instruction.value, stage.variables))
+    stage.config = replace(
+        stage.config, user=dockerfile.expand(instruction, instruction.value, stage.variables)
+    )
 
 
 def _working_dir(instruction: Instruction, stage: Stage, *_: object) -> None:
@@ -198,6 +227,11 @@ def _refused(why: str) -> Handler:
     return handler
 
 
+def _unknown(instruction: Instruction, *_: object) -> None:
+    near = difflib.get_close_matches(instruction.name, [*HANDLERS, "ARG", "FROM"], n=1)
+    raise instruction.wrong("no such instruction" + (f"; did you mean {near[0]}?" if near else ""))
+
+
 def _nothing(*_: object) -> None:
     """An instruction that changes nothing in a Kubernetes pod."""
 
@@ -212,26 +246,36 @@ def _copy(instruction: Instruction, stage: Stage, stages: list[Stage], base_of: 
         raise instruction.wrong(f"option {min(unknown)} is not supported")
     listed = dockerfile.json_list(text)
     parts = dockerfile.words(instruction, text) if listed is None else listed
-    parts = [dockerfile.expand(instruction, part, stage.variables) for part in parts] if listed is None else parts
+    parts = (
+        [dockerfile.expand(instruction, part, stage.variables) for part in parts] if listed is None else parts
+    )
     if len(parts) < 2:
         raise instruction.wrong("needs a source and a destination")
     *sources, target = parts
-    if instruction.name == "ADD" and (bad := next((s for s in sources if "://" in s or _is_archive(s)), None)):
-        raise instruction.wrong(f"{bad}: URLs and archives are not supported; unpack it beside the Dockerfile and COPY it")
+    if instruction.name == "ADD" and (
+        bad := next((s for s in sources if "://" in s or _is_archive(s)), None)
+    ):
+        raise instruction.wrong(
+            f"{bad}: URLs and archives are not supported; unpack it beside the Dockerfile and COPY it"
+        )
     if len(sources) > 1 and not target.endswith("/"):
         raise instruction.wrong(f"several sources need a destination that ends with /, not {target!r}")
     origin = _origin(instruction, options.get("--from"), stages, base_of)
     mode = _mode(instruction, options.get("--chmod"))
     slash = "/" if target.endswith(("/", "/.")) or target == "." else ""
     destination = _absolute(stage, target).rstrip("/") + slash
-    stage.steps.append(Copy(instruction, sources, destination or "/", origin, options.get("--chown", ""), mode))
+    stage.steps.append(
+        Copy(instruction, sources, destination or "/", origin, options.get("--chown", ""), mode)
+    )
 
 
 def _is_archive(source: str) -> bool:
     return source.endswith((".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst"))
 
 
-def _origin(instruction: Instruction, name: str | None, stages: list[Stage], base_of: BaseOf) -> int | str | None:
+def _origin(
+    instruction: Instruction, name: str | None, stages: list[Stage], base_of: BaseOf
+) -> int | str | None:
     if name is None:
         return None
     for number, stage in enumerate(stages[:-1]):

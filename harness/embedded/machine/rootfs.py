@@ -1,9 +1,11 @@
-"""A container's root file system, built in the container's own mount namespace. Runs in a forked child of process 1.
+"""A container's root file system, built in the container's own mount namespace. Runs in a forked child of
+process 1.
 
-An overlay of the image's files over a small tmpfs that takes what the container writes; a base image also shows the
-host's directories, read-only. Where an image or a volume puts something inside one of those, that directory alone is
-taken apart: each of its entries is shown by itself, beside the new one. (An overlay over the host's directories would
-be shorter, but an unprivileged user may not make one where the host has mounts below them.)
+An overlay of the image's files over a small tmpfs that takes what the container writes; a base image also
+shows the host's directories, read-only. Where an image or a volume puts something inside one of those, that
+directory alone is taken apart: each of its entries is shown by itself, beside the new one. (An overlay over
+the host's directories would be shorter, but an unprivileged user may not make one where the host has mounts
+below them.)
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from typing import Any
 
 from harness.embedded.machine import layout, linux
 
-WRITABLE_SIZE = "64m"  # what one container may write outside its volumes; the machine's memory is the laptop's
+WRITABLE_SIZE = (
+    "64m"  # what one container may write outside its volumes; the machine's memory is the laptop's
+)
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 DEVICE_LINKS = {
     "fd": "/proc/self/fd",
@@ -24,10 +28,17 @@ DEVICE_LINKS = {
     "stderr": "/proc/self/fd/2",
     "ptmx": "pts/ptmx",
 }
-PROC_READ_ONLY = ("sys", "sysrq-trigger", "irq", "bus")  # the host's own settings, which its root could change here
+PROC_READ_ONLY = (
+    "sys",
+    "sysrq-trigger",
+    "irq",
+    "bus",
+)  # the host's own settings, which its root could change here
 
 
-def build(image_root: str, scratch: bool, mounts: Sequence[Mapping[str, Any]], shm: str, unprivileged: bool) -> None:
+def build(
+    image_root: str, scratch: bool, mounts: Sequence[Mapping[str, Any]], shm: str, unprivileged: bool
+) -> None:
     """Builds the root and moves into it. `mounts` have source, target and read_only."""
     os.umask(0)
     root = _overlay(image_root, unprivileged)
@@ -51,7 +62,9 @@ def _overlay(image_root: str, unprivileged: bool) -> str:
         os.mkdir(folder, 0o755)
     # Without the option an unprivileged overlay cannot remember that a directory of the image was removed.
     option = ",userxattr" if unprivileged else ""
-    linux.mount("overlay", root, "overlay", data=f"lowerdir={image_root},upperdir={upper},workdir={work}{option}")
+    linux.mount(
+        "overlay", root, "overlay", data=f"lowerdir={image_root},upperdir={upper},workdir={work}{option}"
+    )
     return root
 
 
@@ -64,7 +77,9 @@ def _base(root: str, targets: Sequence[str]) -> None:
         _directory(root, path)
     for path in layout.STICKY:
         os.chmod(root + _directory(root, path), 0o1777)
-    if not any(shown.startswith("/root/") for shown in layout.base_paths()):  # else everybody must get through
+    if not any(
+        shown.startswith("/root/") for shown in layout.base_paths()
+    ):  # else everybody must get through
         os.chmod(root + _directory(root, "/root"), 0o700)
     if not os.path.lexists(root + "/var/run"):
         os.symlink("/run", root + "/var/run")
@@ -83,7 +98,8 @@ def _parted(targets: Sequence[str]) -> set[str]:
 
 
 def _show(root_folder: str, folder: str, name: str, parted: set[str]) -> None:
-    """Shows one entry of a folder of the base in the root's folder, unless the image has a file of its own there."""
+    """Shows one entry of a folder of the base in the root's folder, unless the image has a file of its own
+    there."""
     path, there = os.path.join(folder, name), f"{root_folder}/{name}"
     mode = os.lstat(path).st_mode
     taken = os.path.lexists(there)
@@ -124,7 +140,13 @@ def _kernel(root: str, shm: str) -> None:
             os.symlink(target, f"{dev}/{name}")
     for name in ("pts", "shm"):
         _directory(root, f"/dev/{name}")
-    linux.mount("devpts", f"{dev}/pts", "devpts", linux.MS_NOSUID | linux.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620")
+    linux.mount(
+        "devpts",
+        f"{dev}/pts",
+        "devpts",
+        linux.MS_NOSUID | linux.MS_NOEXEC,
+        "newinstance,ptmxmode=0666,mode=0620",
+    )
     linux.bind(shm, f"{dev}/shm")
 
 
@@ -152,7 +174,10 @@ def _directory(root: str, path: str) -> str:
 
 
 def resolve(root: str, path: str) -> str:
-    """A path with links followed as a process would whose root is `root`; what does not exist is kept as it is."""
+    """A path with links followed as a process would whose root is `root`.
+
+    What does not exist is kept as it is.
+    """
     pending, done, hops = path.split("/")[::-1], "", 0
     while pending:
         part = pending.pop()

@@ -1,4 +1,5 @@
-"""A command that runs in a container, as the control plane holds it: its streams, its end. See `seams.Session`.
+"""A command that runs in a container, as the control plane holds it: its streams, its end. See
+`seams.Session`.
 
 Knows nothing of how the command was started.
 """

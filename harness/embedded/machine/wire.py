@@ -1,14 +1,15 @@
 """Frames between the machine's process 1 and the control plane, over one Unix stream socket.
 
-Frame: 4 bytes length of the body, 1 byte number of descriptors, body (JSON object, UTF-8). The descriptors travel with
-the frame's first byte (SCM_RIGHTS). Three kinds of bodies:
+Frame: 4 bytes length of the body, 1 byte number of descriptors, body (JSON object, UTF-8). The descriptors
+travel with the frame's first byte (SCM_RIGHTS). Three kinds of bodies:
 
     {"call": n, "verb": …, …}    control plane to process 1; n is unique, calls are taken in order
     {"call": n, "result": …}     its answer, in any order; or {"call": n, "error": text}
     {"event": …, …}              process 1 to control plane, unasked
 
-Both ends come from one checkout, so an unknown verb or event is a defect and raises. A frame may be read in any
-number of pieces. Who queues a descriptor gives it away: it is closed once it was sent, or when the queue is closed.
+Both ends come from one checkout, so an unknown verb or event is a defect and raises. A frame may be read in
+any number of pieces. Who queues a descriptor gives it away: it is closed once it was sent, or when the queue
+is closed.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ import struct
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
+
+RUNTIME_FD = "HOTUPGRADE_RUNTIME_FD"
+IMAGES = "HOTUPGRADE_IMAGES"
+"""The control plane's environment: its end of the socket, and the folders of images as a JSON list."""
 
 HEADER = struct.Struct("!IB")
 MAX_FDS = 8  # a frame carries three at most

@@ -1,8 +1,8 @@
 """Accepts from one listening socket that another process may hold as well. Knows nothing of HTTP.
 
-Stopping is exact: what was accepted is counted until its connection is up, and nothing is accepted after `stop`.
-The socket itself stays open, so that `start` can be called again. It is never shut down: that would refuse
-connections for both holders.
+Stopping is exact: what was accepted is counted until its connection is up, and nothing is accepted after
+`stop`. The socket itself stays open, so that `start` can be called again. It is never shut down: that would
+refuse connections for both holders.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class Acceptor:
         self.address, self.sock, self._service = address, sock, service
         self._loop = asyncio.get_running_loop()
         self._accepting = False
+        self._pause: asyncio.TimerHandle | None = None
         self._attaching: set[asyncio.Task[None]] = set()
         sock.setblocking(False)
 
@@ -38,6 +39,9 @@ class Acceptor:
 
     def stop(self) -> None:
         """Accepts no more; the socket stays open."""
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
         if self._accepting:
             self._accepting = False
             self._loop.remove_reader(self.sock.fileno())
@@ -60,7 +64,7 @@ class Acceptor:
             except OSError as error:
                 if error.errno in _EXHAUSTED:
                     self.stop()
-                    self._loop.call_later(_PAUSE_S, self.start)
+                    self._pause = self._loop.call_later(_PAUSE_S, self.start)
                     return
                 continue  # this one connection is gone already
             connection.setblocking(False)

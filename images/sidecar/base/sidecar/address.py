@@ -1,4 +1,7 @@
-"""Addresses to listen on and to connect to: IPv4, IPv6 and unix sockets, TCP or stream. Knows nothing of HTTP."""
+"""Addresses to listen on and to connect to: IPv4, IPv6 and unix sockets, TCP or stream.
+
+Knows nothing of HTTP.
+"""
 
 from __future__ import annotations
 
@@ -92,7 +95,9 @@ def check_listener(sock: socket.socket, address: Address) -> None:
     }
     for what, (found, wanted) in seen.items():
         if found != wanted:
-            raise PeerHandoverError(f"the socket offered for {address} has {what} {int(found)}, not {int(wanted)}")
+            raise PeerHandoverError(
+                f"the socket offered for {address} has {what} {int(found)}, not {int(wanted)}"
+            )
     name = sock.getsockname()
     bound = Address(address.family, name) if address.family == "unix" else Address(address.family, *name[:2])
     if bound != address:

@@ -1,4 +1,7 @@
-"""The environment, checked: every setting of the sidecar is declared here. Knows nothing of what uses them."""
+"""The environment, checked: every setting of the sidecar is declared here.
+
+Knows nothing of what uses them.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,11 @@ SECONDS = {
     # Bounds a drain, and with it the hook. Below the 30 s of grace that a pod usually has.
     "SIDECAR_DRAIN_DEADLINE_S": 20.0,
     # A connection that stays silent for so long in a drain is closed: long enough for a client that uses its
-    # connection every few seconds to be told, short enough that pools of idle clients do not cost the deadline.
+    # connection every few seconds to be told, short enough that pools of idle clients do not cost the
+    # deadline.
     "SIDECAR_DRAIN_IDLE_S": 5.0,
-    # From the first look for a predecessor to the commit.
-    "SIDECAR_HANDOVER_TIMEOUT_S": 5.0,
+    # From the first look for a predecessor to the commit; a silent peer gets half of it for each step.
+    "SIDECAR_HANDOVER_TIMEOUT_S": 6.0,
     # After TERM: what a busy connection of a working process gets.
     "SIDECAR_STOP_S": 5.0,
     "SIDECAR_HEADER_TIMEOUT_S": 15.0,
@@ -74,17 +78,33 @@ def read(environment: Mapping[str, str]) -> Config:
     if twice:
         raise ConfigError(f"SIDECAR_LISTEN: {twice[0]} is given twice; leave one out")
     directory = environment.get("SIDECAR_HANDOVER_DIR") or f"/dev/shm/sidecar-{os.geteuid()}"
-    if not directory.startswith("/") or len(directory.encode()) > 60:  # a unix path holds 107, names need the rest
-        raise ConfigError(f"SIDECAR_HANDOVER_DIR={directory!r} has to be an absolute path of at most 60 bytes")
+    if (
+        not directory.startswith("/") or len(directory.encode()) > 60
+    ):  # a unix path holds 107, names need the rest
+        raise ConfigError(
+            f"SIDECAR_HANDOVER_DIR={directory!r} has to be an absolute path of at most 60 bytes"
+        )
+    seconds = {name: _seconds(environment, name, default) for name, default in SECONDS.items()}
+    sizes = {name: _bytes(environment, name, default) for name, default in BYTES.items()}
     return Config(
-        version,
-        alt,
-        _release(environment.get("SIDECAR_RELEASE_FILE", RELEASE_FILE)),
-        tuple(listen),
-        address.parse(environment.get("SIDECAR_UPSTREAM", "127.0.0.1:8080"), "SIDECAR_UPSTREAM"),
-        directory,
-        *(_seconds(environment, name, default) for name, default in SECONDS.items()),
-        *(_bytes(environment, name, default) for name, default in BYTES.items()),
+        version=version,
+        alt=alt,
+        release=_release(environment.get("SIDECAR_RELEASE_FILE", RELEASE_FILE)),
+        listen=tuple(listen),
+        upstream=address.parse(environment.get("SIDECAR_UPSTREAM", "127.0.0.1:8080"), "SIDECAR_UPSTREAM"),
+        directory=directory,
+        drain_deadline_s=seconds["SIDECAR_DRAIN_DEADLINE_S"],
+        drain_idle_s=seconds["SIDECAR_DRAIN_IDLE_S"],
+        handover_timeout_s=seconds["SIDECAR_HANDOVER_TIMEOUT_S"],
+        stop_s=seconds["SIDECAR_STOP_S"],
+        header_timeout_s=seconds["SIDECAR_HEADER_TIMEOUT_S"],
+        body_timeout_s=seconds["SIDECAR_BODY_TIMEOUT_S"],
+        idle_timeout_s=seconds["SIDECAR_IDLE_TIMEOUT_S"],
+        connect_timeout_s=seconds["SIDECAR_CONNECT_TIMEOUT_S"],
+        upstream_timeout_s=seconds["SIDECAR_UPSTREAM_TIMEOUT_S"],
+        upstream_idle_s=seconds["SIDECAR_UPSTREAM_IDLE_S"],
+        header_limit=sizes["SIDECAR_HEADER_LIMIT"],
+        body_limit=sizes["SIDECAR_BODY_LIMIT"],
     )
 
 

@@ -1,4 +1,7 @@
-"""JSON lines on standard output, one per step of the process's life; flushed at once. Knows nothing of requests."""
+"""JSON lines on standard output, one per step of the process's life; flushed at once.
+
+Knows nothing of requests.
+"""
 
 from __future__ import annotations
 

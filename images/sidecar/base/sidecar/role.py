@@ -44,7 +44,10 @@ def role_of(version: int | None, alt: int) -> Role:
 
 
 def versions(environment: Mapping[str, str]) -> tuple[int | None, int]:
-    """VERSION (None if unset) and ALT (0 if unset). A missing annotation makes a variable empty: that is unset."""
+    """VERSION (None if unset) and ALT (0 if unset).
+
+    A missing annotation makes a variable empty: that is unset.
+    """
     return _number(environment, VERSION), _number(environment, VERSION_ALT) or 0
 
 

@@ -1,7 +1,7 @@
 """One connection of the control channel on an event loop: whole frames and descriptors in and out.
 
-Knows nothing of what the frames mean. A frame that cannot be sent at once means a peer that does not read: the few
-frames of a hand-over never fill a socket's queue, so that counts as a broken peer.
+Knows nothing of what the frames mean. A frame that cannot be sent at once means a peer that does not read:
+the few frames of a hand-over never fill a socket's queue, so that counts as a broken peer.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class Channel:
         """Sends a frame. If the peer cannot take it, `on_lost` follows. The descriptors stay the caller's."""
         if not self._open:
             return
-        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+        ancillary = (
+            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+        )
         try:
             self.sock.sendmsg([frames.encode(kind, body)], ancillary)
         except OSError:
@@ -85,7 +87,9 @@ class Channel:
                 raise PeerHandoverError("a frame was cut short: too long, or too few free descriptors here")
             frame = frames.decode(record)
             if descriptors and frame.kind != frames.OFFER:
-                raise PeerHandoverError(f"a frame of kind {frame.kind} brought {len(descriptors)} descriptors")
+                raise PeerHandoverError(
+                    f"a frame of kind {frame.kind} brought {len(descriptors)} descriptors"
+                )
         except PeerHandoverError as error:
             close_all(descriptors)
             self.on_fault(error)

@@ -1,8 +1,8 @@
 """The directory that both containers share, and the control sockets in it. Knows nothing of what is said on them.
 
-Every process listens on `<generation>.sock`, put in place by a rename, so that a path is live from its first moment
-and a process only ever replaces its own generation's. Which process serves is asked of the processes: a file outlives
-its writer (/dev/shm outlives containers), an answer does not.
+Every process listens on `<generation>.sock`, put in place by a rename, so that a path is live from its first
+moment and a process only ever replaces its own generation's. Which process serves is asked of the processes:
+a file outlives its writer (/dev/shm outlives containers), an answer does not.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import socket
 import stat
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 
 from sidecar.errors import LocalHandoverError
 
@@ -22,13 +21,18 @@ _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 
 def ensure(directory: str) -> None:
-    """Makes the directory, or refuses one that another user could use. The mode is checked, never trusted to umask."""
+    """Makes the directory, or refuses one that another user could use.
+
+    The mode is checked, never trusted to umask.
+    """
     try:
         with contextlib.suppress(FileExistsError):
             os.mkdir(directory, 0o700)
         status = os.lstat(directory)
     except OSError as error:
-        raise LocalHandoverError(f"{directory} cannot be made: {error.strerror}; set SIDECAR_HANDOVER_DIR") from error
+        raise LocalHandoverError(
+            f"{directory} cannot be made: {error.strerror}; set SIDECAR_HANDOVER_DIR"
+        ) from error
     if not stat.S_ISDIR(status.st_mode):
         raise LocalHandoverError(f"{directory} is no directory; remove it or set SIDECAR_HANDOVER_DIR")
     if status.st_uid != os.geteuid():
@@ -36,7 +40,9 @@ def ensure(directory: str) -> None:
             f"{directory} belongs to uid {status.st_uid}, this process is uid {os.geteuid()}; run both as one user"
         )
     if status.st_mode & 0o077:
-        raise LocalHandoverError(f"{directory} is open to other users ({status.st_mode & 0o777:o}); chmod 700 it")
+        raise LocalHandoverError(
+            f"{directory} is open to other users ({status.st_mode & 0o777:o}); chmod 700 it"
+        )
 
 
 def path_of(directory: str, generation: str) -> str:
@@ -65,7 +71,7 @@ def listen(directory: str, generation: str) -> socket.socket:
 
 def others(directory: str, generation: str, first: str = "") -> list[str]:
     """Paths of all other generations, live or dead: `first`, then the newest ones."""
-    names = {path.stem for path in Path(directory).glob("*.sock")} - {generation}
+    names = {name[:-5] for name in os.listdir(directory) if name.endswith(".sock")} - {generation}
     newest = sorted(names, key=lambda name: int(name) if name.isdigit() else -1, reverse=True)
     return [path_of(directory, name) for name in sorted(newest, key=lambda name: name != first)]
 
@@ -85,7 +91,10 @@ def connect(path: str, within_s: float) -> socket.socket | None:
 
 
 def same_user(sock: socket.socket) -> bool:
-    """Whether the peer runs as this process does. Its pid reads 0 across PID namespaces: the uid has to do."""
+    """Whether the peer runs as this process does.
+
+    Its pid reads 0 across PID namespaces: the uid has to do.
+    """
     raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     return bool(_CREDENTIALS.unpack(raw)[1] == os.geteuid())
 

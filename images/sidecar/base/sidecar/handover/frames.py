@@ -1,26 +1,29 @@
 """The wire format of the control channel, version 1 (docs/handover-protocol.md tells it at length).
 
-Channel: a unix SEQPACKET socket, `<directory>/<generation>.sock`; every process of the sidecar listens on its own.
-Frame: one record = header (magic `HU`, format 1, kind, length of the payload; network order) + a JSON object.
-Initiator: whoever connects. It sends `request` (a successor) or `watch` (hook, probe, a silent predecessor) first.
+Channel: a unix SEQPACKET socket, `<directory>/<generation>.sock`; every process of the sidecar listens on its
+own. Frame: one record = header (magic `HU`, format 1, kind, length of the payload; network order) + a JSON
+object. Initiator: whoever connects. It sends `request` (a successor) or `watch` (hook, probe, a silent
+predecessor) first.
 
     successor                                    predecessor
       request {protocols, generation, release}  ->
-                                                <-  offer {protocol, generation, release, listeners} + descriptors
-      prepared {taken}                          ->      the sockets are checked, the successor is warm
+                                                <-  offer {protocol, generation, release, listeners} +
+                                                descriptors
+      prepared                                  ->      the sockets are checked, the successor is warm
                                                 <-  accept          (where connections will move, before it)
       accepting                                 ->      it accepts, as the predecessor still does
                                                 <-  commit          the predecessor accepts no more
                                                 <-  drained {finished, told, forced, …}
       released                                  ->      the successor handed over to one of its own
-    abort {reason} from either side, at any step before the commit; afterwards a successor's abort gives all back.
+    abort {reason} from either side, at any step before the commit; afterwards a successor's abort gives all
+    back.
 
-Pairing: a hand-over is one connection, its frames strictly in turn. It stays open until one side ends: its end is
-how the other notices. To `watch` the answer is `state`, at once and after every change.
-Partial reads: SEQPACKET has none; a record cut short (MSG_TRUNC, MSG_CTRUNC, a wrong length) is a broken peer.
-Unknown kinds and unknown fields are ignored, so that a later protocol may add some.
-Descriptors: an array in `offer`, in the order of `listeners`. A sender keeps its own copies, whether sending worked
-or not; a receiver owns what it received and closes what it refuses.
+Pairing: a hand-over is one connection, its frames strictly in turn. It stays open until one side ends: its
+end is how the other notices. To `watch` the answer is `state`, at once and after every change. Partial reads:
+SEQPACKET has none; a record cut short (MSG_TRUNC, MSG_CTRUNC, a wrong length) is a broken peer. Unknown kinds
+and unknown fields are ignored, so that a later protocol may add some. Descriptors: an array in `offer`, in
+the order of `listeners`. A sender keeps its own copies, whether sending worked or not; a receiver owns what
+it received and closes what it refuses.
 """
 
 from __future__ import annotations
@@ -82,14 +85,6 @@ def decode(record: bytes) -> Frame:
     return Frame(kind, body)
 
 
-def text(body: dict[str, Any], field: str) -> str:
-    """A field that has to be a short text."""
-    value = body.get(field)
-    if not isinstance(value, str) or len(value) > 500:
-        raise PeerHandoverError(f"a frame lacks its {field}")
-    return value
-
-
 def listeners(body: dict[str, Any]) -> list[tuple[str, str, int]]:
     """The offered listeners: family, host or path, port."""
     rows = body.get("listeners")
@@ -98,8 +93,15 @@ def listeners(body: dict[str, Any]) -> list[tuple[str, str, int]]:
     found = []
     for row in rows:
         match row:
-            case {"family": "inet" | "inet6" | "unix" as family, "host": str(host), "port": int(port), "kind": "stream"}:
+            case {
+                "family": "inet" | "inet6" | "unix" as family,
+                "host": str(host),
+                "port": int(port),
+                "kind": "stream",
+            }:
                 found.append((family, host, port))
             case _:
-                raise PeerHandoverError(f"an offer holds a listener that this release cannot take: {row!r:.200}")
+                raise PeerHandoverError(
+                    f"an offer holds a listener that this release cannot take: {row!r:.200}"
+                )
     return found

@@ -1,8 +1,8 @@
 """The hand-over as two state machines, all transitions in one table each. Knows no socket, clock or frame format.
 
-Invariant: until the step (YIELDING, ACCEPTING) the predecessor accepts, whatever happens; afterwards it accepts again
-when the successor is lost or gives back. An event that is not in the table is illegal and changes nothing.
-Moving live connections will come between PREPARED and ACCEPT, on both sides.
+Invariant: until the step (YIELDING, ACCEPTING) the predecessor accepts, whatever happens; afterwards it
+accepts again when the successor is lost or gives back. An event that is not in the table is illegal and
+changes nothing. Moving live connections will come between PREPARED and ACCEPT, on both sides.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """The predecessor's side of a hand-over: drives its machine with a channel and a clock.
 
-Knows nothing of connections or HTTP: what a step asks for is done by the host. The listeners stay the host's; what is
-sent are the kernel's copies, so nothing has to be undone when sending fails.
+Knows nothing of connections or HTTP: what a step asks for is done by the host. The listeners stay the host's;
+what is sent are the kernel's copies, so nothing has to be undone when sending fails.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from sidecar.address import Address
@@ -64,20 +64,19 @@ class PredecessorSide:
     def request(self, frame: Frame) -> None:
         """The successor's first frame."""
         self._channel.start(self._frame, self._fault, self._lost)
-        try:
-            protocols = frame.body.get("protocols")
-            if not isinstance(protocols, list) or not set(frames.PROTOCOLS).intersection(
-                number for number in protocols if isinstance(number, int)
-            ):
-                raise PeerHandoverError(f"the successor speaks protocols {protocols!r:.80}, this side {frames.PROTOCOLS}")
-            successor = {name: frame.body.get(name) for name in ("generation", "release")}
-        except PeerHandoverError as error:
-            self._channel.send(frames.ABORT, {"reason": str(error)})
-            self._channel.close()
-            self._host.log("handover_aborted", reason=str(error))
+        protocols = frame.body.get("protocols")
+        offered = protocols if isinstance(protocols, list) else []
+        if not any(number in frames.PROTOCOLS for number in offered):
+            reason = (
+                f"the successor speaks protocols {protocols!r:.80}, this predecessor {list(frames.PROTOCOLS)}"
+            )
+            refuse(self._channel, reason)
+            self._host.log("handover_aborted", reason=reason)
             self._host.handover_over(retired=False)
             return
-        self._host.log("handover_requested", successor=successor)
+        self._host.log(
+            "handover_requested", successor={name: frame.body.get(name) for name in ("generation", "release")}
+        )
         self._step(Event.REQUEST)
 
     @property
@@ -117,6 +116,8 @@ class PredecessorSide:
         try:
             actions = self.machine.step(event)
         except IllegalStepError as error:
+            if (before, Event.FAULT) not in self.machine.table:
+                return  # it is over
             self._reason = f"the successor is out of turn: {error}"
             actions = self.machine.step(Event.FAULT)
         self._arm()
@@ -148,7 +149,7 @@ class PredecessorSide:
         self._host.log("commit")
 
 
-_ACTIONS = {
+_ACTIONS: dict[Do, Callable[[PredecessorSide], None]] = {
     Do.SEND_OFFER: PredecessorSide._send_offer,
     Do.SEND_ACCEPT: lambda side: side._channel.send(frames.ACCEPT),
     Do.SEND_COMMIT: PredecessorSide._send_commit,
@@ -159,3 +160,9 @@ _ACTIONS = {
     Do.START_DRAIN: lambda side: side._host.start_drain(),
     Do.RESUME: lambda side: side._host.resume(),
 }
+
+
+def refuse(channel: Channel, reason: str) -> None:
+    """Answers a request that cannot be granted."""
+    channel.send(frames.ABORT, {"reason": reason})
+    channel.close()

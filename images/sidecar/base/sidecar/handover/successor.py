@@ -1,12 +1,14 @@
 """The successor's side of a hand-over: drives its machine with a channel and a clock.
 
-Knows nothing of connections or HTTP. `attempt` asks one process; who is asked, and what comes after, is `arrival`'s.
+Knows nothing of connections or HTTP. `attempt` asks one process; who is asked, and what comes after, is
+`arrival`'s.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from sidecar.address import Address, check_listener
@@ -42,6 +44,9 @@ class SuccessorHost(Protocol):
 
     def start_accepting(self) -> None:
         """On the received listeners and those that had to be bound."""
+
+    def working(self) -> None:
+        """The commit has come: this process is the working one."""
 
     def withdraw(self) -> None:
         """Stops accepting; what was received is not this process's."""
@@ -154,7 +159,7 @@ class SuccessorSide:
         self.received = {}
 
 
-_ACTIONS = {
+_ACTIONS: dict[Do, Callable[[SuccessorSide], None]] = {
     Do.TAKE_LISTENERS: SuccessorSide._take_listeners,
     Do.WARM_UP: SuccessorSide._warm_up,
     Do.SEND_PREPARED: lambda side: side._channel.send(frames.PREPARED),
@@ -163,7 +168,7 @@ _ACTIONS = {
     Do.SEND_RELEASED: lambda side: side._channel.send(frames.RELEASED),
     Do.SEND_ABORT: lambda side: side._channel.send(frames.ABORT, {"reason": side.reason}),
     Do.HANG_UP: lambda side: side._channel.close(),
-    Do.WORK: lambda side: side._host.log("commit"),
+    Do.WORK: lambda side: side._host.working(),
     Do.SETTLE: SuccessorSide._settle,
     Do.WITHDRAW: SuccessorSide._withdraw,
 }
@@ -176,7 +181,9 @@ def take(frame: Frame, descriptors: list[int]) -> Received:
     try:
         rows = frames.listeners(frame.body)
         if len(rows) != len(descriptors):
-            raise PeerHandoverError(f"{len(rows)} listeners were offered, {len(descriptors)} descriptors came")
+            raise PeerHandoverError(
+                f"{len(rows)} listeners were offered, {len(descriptors)} descriptors came"
+            )
         for row in rows:
             address = Address(*row)
             if address in received:

@@ -1,4 +1,7 @@
-"""Answers that the sidecar gives itself. They carry `x-sidecar-error`, so that nobody takes them for the application's."""
+"""Answers that the sidecar gives itself.
+
+They carry `x-sidecar-error`, so that nobody takes them for the application's.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Where a message's body ends: by length or by chunks. Bytes in, positions out; nothing is copied or kept.
 
-httptools does not say where a message ended, and a connection that is pipelined (or moves to another process) needs
-to know. Chunked bodies are passed on as they came, so the grammar is checked to the byte.
+httptools does not say where a message ended, and a connection that is pipelined (or moves to another process)
+needs to know. Chunked bodies are passed on as they came, so the grammar is checked to the byte.
 """
 
 from __future__ import annotations
@@ -14,7 +14,16 @@ _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[\t\x20-\x7e\x80-\xff]*\r\n")
 # Fields that would change a message's meaning if a recipient merged the trailer into the head.
 _NEVER_TRAILERS = frozenset(
-    {b"transfer-encoding", b"content-length", b"host", b"connection", b"te", b"trailer", b"authorization", b"expect"}
+    {
+        b"transfer-encoding",
+        b"content-length",
+        b"host",
+        b"connection",
+        b"te",
+        b"trailer",
+        b"authorization",
+        b"expect",
+    }
 )
 
 

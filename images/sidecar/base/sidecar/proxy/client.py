@@ -1,7 +1,8 @@
 """One connection from a client: reads requests, has each one answered, in order, one at a time.
 
-What was read ahead stays in `_buffer`, and messages are framed here rather than by a parser: a connection can be moved
-to another process at any message's end. Knows nothing of listeners or hand-overs; of a drain only that there is one.
+What was read ahead stays in `_buffer`, and messages are framed here rather than by a parser: a connection can
+be moved to another process at any message's end. Knows nothing of listeners or hand-overs; of a drain only
+that there is one.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from sidecar.proxy.service import Service
     from sidecar.proxy.upstream import UpstreamConnection
 
-# Between the last answer and the close: long enough for a client to read it and close first. Closing with unread
-# bytes would send RST, which can take the answer away from the client.
+# Between the last answer and the close: long enough for a client to read it and close first. Closing with
+# unread bytes would send RST, which can take the answer away from the client.
 LINGER_S = 2.0
 READ_AHEAD = 65536  # bytes of pipelined requests, beyond which the client has to wait
 
@@ -39,7 +40,6 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = (
         "_body",
-        "_broken",
         "_buffer",
         "_closing",
         "_connecting",
@@ -134,14 +134,18 @@ class ClientConnection(asyncio.Protocol):
             self._buffer += data
             self._throttle()
 
-    # -- requests ------------------------------------------------------------------------------------------------
+    # -- requests --------------------------------------------------------------------------------------------
 
     def _read(self, data: bytes) -> None:
         """Takes the next request, if its head is whole."""
-        if data[:1] in b"\r\n":
-            data = data.lstrip(b"\r\n")  # some clients end a body with an extra line
+        if data[0] <= 13:
+            while data.startswith(b"\r\n"):
+                data = data[2:]  # some clients end a body with an extra line
             if not data:
                 self._idle(b"")
+                return
+            if data[:1] == b"\n" or (data[:1] == b"\r" and len(data) > 1):
+                self._refuse(400, "malformed")
                 return
         end = data.find(b"\r\n\r\n") + 4
         if end < 4 or end > self._service.limits.header:
@@ -261,7 +265,7 @@ class ClientConnection(asyncio.Protocol):
             else:
                 self.transport.resume_reading()
 
-    # -- answers (called by the connection to the application) --------------------------------------------------
+    # -- answers (called by the connection to the application) -----------------------------------------------
 
     def interim(self, response: Response) -> None:
         """A 1xx response; HTTP/1.0 knows none."""
@@ -279,7 +283,9 @@ class ClientConnection(asyncio.Protocol):
             # Requests that are here already are answered first: only the last one is told.
             self._closing = self.told = True
         framing = b"\r\nTransfer-Encoding: chunked" if self._rechunk else response.framing
-        return response.forward + framing + (self._service.stamp_close if self._closing else self._service.stamp)
+        return (
+            response.forward + framing + (self._service.stamp_close if self._closing else self._service.stamp)
+        )
 
     def response_data(self, head: bytes, data: bytes) -> None:
         """Part of the answer."""
@@ -340,7 +346,7 @@ class ClientConnection(asyncio.Protocol):
         self._full = full
         self._throttle()
 
-    # -- ends ----------------------------------------------------------------------------------------------------
+    # -- ends ------------------------------------------------------------------------------------------------
 
     def _next(self) -> None:
         """After an answer: the next request, which may be here already."""

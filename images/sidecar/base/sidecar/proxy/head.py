@@ -1,8 +1,9 @@
 """Heads of requests and responses: checked, and rewritten for the other side. Bytes in, bytes out; no sockets.
 
-llhttp (through httptools, in its strict mode) checks the grammar: bare LF, folded lines, a space before the colon,
-conflicting lengths. Only then one regular expression cuts out the fields that concern a proxy, which is exact because
-every line of a checked head starts after CRLF with a name and a colon. The rest passes through untouched.
+llhttp (through httptools, in its strict mode) checks the grammar: bare LF, folded lines, a space before the
+colon, conflicting lengths. Only then one regular expression cuts out the fields that concern a proxy, which
+is exact because every line of a checked head starts after CRLF with a name and a colon. The rest passes
+through untouched.
 """
 
 from __future__ import annotations
@@ -79,7 +80,10 @@ class Response(NamedTuple):
 
 
 def request(head: bytes, forwarded: bytes) -> Request:
-    """Checks a whole head, empty line included; `forwarded` is the client's address. RefusedError says what to answer."""
+    """Checks a whole head, empty line included; `forwarded` is the client's address.
+
+    RefusedError says what to answer.
+    """
     upgrade = False
     try:
         HttpRequestParser(_NOTHING).feed_data(head)
@@ -216,4 +220,6 @@ def _without(lines: bytes, names: set[bytes]) -> bytes:
     names = {name for name in names if _TOKEN.fullmatch(name)}
     if not names:
         return lines
-    return re.sub(rb"\r\n(?i:" + b"|".join(re.escape(name) for name in sorted(names)) + rb"):[^\r\n]*", b"", lines)
+    return re.sub(
+        rb"\r\n(?i:" + b"|".join(re.escape(name) for name in sorted(names)) + rb"):[^\r\n]*", b"", lines
+    )

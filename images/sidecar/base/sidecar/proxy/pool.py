@@ -1,7 +1,7 @@
 """Connections to the application, kept for the next request. Knows nothing of requests.
 
-A request is never sent twice: a connection is only taken if the application has not closed it, as far as the kernel
-knows at that moment, and idle ones are dropped well before an application would.
+A request is never sent twice: a connection is only taken if the application has not closed it, as far as the
+kernel knows at that moment, and idle ones are dropped well before an application would.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from sidecar.address import Address
 from sidecar.config import Config
 from sidecar.proxy.pool import Pool
 
@@ -34,7 +33,9 @@ class Limits(NamedTuple):
 class Drain:
     """A drain under way: who is still there, and how the others went."""
 
-    def __init__(self, began: float, idle_s: float, deadline_s: float, done: Callable[[dict[str, int]], None]) -> None:
+    def __init__(
+        self, began: float, idle_s: float, deadline_s: float, done: Callable[[dict[str, int]], None]
+    ) -> None:
         self.began, self.idle_s, self.deadline, self.done = began, idle_s, began + deadline_s, done
         # finished: closed by the client or at its wish; told: after an answer that said so;
         # forced: without a word, of which forced_silent had asked nothing since the drain began.
@@ -137,5 +138,3 @@ class Service:
             for client in self.clients:
                 drain.counts["forced" if client.forced else "told" if client.told else "finished"] += 1
             self._drained(drain)
-
-

@@ -1,6 +1,7 @@
 """One connection to the application: sends a request, reads its answer, tells the client's side.
 
-Knows nothing of the client's protocol state. One exchange at a time; between exchanges it belongs to the pool.
+Knows nothing of the client's protocol state. One exchange at a time; between exchanges it belongs to the
+pool.
 """
 
 from __future__ import annotations
@@ -23,7 +24,18 @@ _PEEK = socket.MSG_PEEK | socket.MSG_DONTWAIT
 class UpstreamConnection(asyncio.Protocol):
     """A connection to the application."""
 
-    __slots__ = ("_body", "_client", "_closed", "_head", "_pool", "_request", "_reusable", "_sock", "idle_since", "transport")
+    __slots__ = (
+        "_body",
+        "_client",
+        "_closed",
+        "_head",
+        "_pool",
+        "_request",
+        "_reusable",
+        "_sock",
+        "idle_since",
+        "transport",
+    )
 
     transport: asyncio.Transport
 
@@ -108,7 +120,7 @@ class UpstreamConnection(asyncio.Protocol):
         else:
             self._read_body(client, b"", data)
 
-    # -- reading -----------------------------------------------------------------------------------------------
+    # -- reading ---------------------------------------------------------------------------------------------
 
     def _read_head(self, client: ClientConnection, data: bytes) -> None:
         while True:
@@ -164,4 +176,3 @@ class UpstreamConnection(asyncio.Protocol):
     def _fail(self, client: ClientConnection) -> None:
         self.close()
         client.upstream_failed(502, "upstream-malformed")
-

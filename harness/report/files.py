@@ -1,0 +1,63 @@
+"""A run's folder: report.json, which is the record, and what is drawn from it. Knows nothing of verdicts.
+
+Each file appears whole or not at all; report.json comes first, so that a killed run leaves at worst fewer drawings.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from harness.errors import InputError
+from harness.record.report import Report
+from harness.report import junit, page, summary
+
+RECORD = "report.json"
+
+
+def write(report: Report, folder: Path) -> Path:
+    """Writes all files of a report, points `latest` beside the folder at it, and returns the record's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(folder / RECORD, report.model_dump_json(indent=1) + "\n")
+    _replace(folder / "summary.md", summary.markdown(report))
+    _replace(folder / "junit.xml", junit.xml(report))
+    _replace(folder / "report.html", page.html(report))
+    _point(folder.parent / "latest", folder.name)
+    return folder / RECORD
+
+
+def read(path: Path) -> Report:
+    """Reads report.json, given itself or its folder; InputError if it is not one."""
+    path = path / RECORD if path.is_dir() else path
+    try:
+        return Report.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = error.strerror or "cannot be read"
+        raise InputError(f"{path}: {reason}; give a {RECORD} or the folder that holds one") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise InputError(
+            f"{path}: not a report of this kit: {where}: {first['msg']}; give an unchanged {RECORD}"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text; give an unchanged {RECORD}") from error
+
+
+def _replace(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}.part")
+    draft.write_text(text, encoding="utf-8")
+    os.replace(draft, path)
+
+
+def _point(link: Path, target: str) -> None:
+    draft = link.with_name(f".{link.name}.part")
+    draft.unlink(missing_ok=True)
+    draft.symlink_to(target)
+    try:
+        os.replace(draft, link)
+    except OSError as error:
+        draft.unlink()
+        raise InputError(f"{link}: cannot be pointed at {target}; remove what is there") from error
