@@ -92,7 +92,6 @@ def start(*, images: Sequence[Path], api_port: int, kubelet_backoff: bool, keep_
     handed = [api.fileno(), report, *([manager.fileno()] if manager else [])]
     argv = [sys.executable, "-m", "harness.embedded.controlplane", "--api-fd", str(api.fileno()), "--report-fd", str(report)]
     argv += ["--manager-fd", str(manager.fileno())] if manager else []
-    argv += [f"--images={folder.resolve()}" for folder in images]
     argv += ["--kubelet-backoff"] if kubelet_backoff else []
     try:
         machine = launch(argv, images=images, pass_fds=handed, env=None, name=keep_as or "run", log_fd=log)
@@ -130,8 +129,8 @@ def _await_report(ready: int, log: int) -> dict[str, Any]:
 
 def _tail(log: int) -> str:
     size = os.fstat(log).st_size
-    lines = os.pread(log, 4096, max(0, size - 4096)).decode(errors="replace").strip().splitlines()
-    return "".join(f"\n  {line}" for line in lines[-12:])
+    lines = os.pread(log, 16384, max(0, size - 16384)).decode(errors="replace").strip().splitlines()
+    return "".join(f"\n  {line}" for line in lines[-20:])
 
 
 def find(name: str) -> Found | None:

@@ -23,7 +23,7 @@ from harness.embedded.api.kubeconfig import kubeconfig
 from harness.embedded.api.server import ApiServer
 from harness.embedded.controllers import run_controllers
 from harness.embedded.machine.client import RuntimeClient, connect
-from harness.embedded.machine.layout import BRIDGE_ADDRESS
+from harness.embedded.machine.network import GATEWAY
 from harness.embedded.seams import NODES, Api, ApiError
 
 NODE = "embedded"
@@ -50,13 +50,13 @@ async def _run(options: argparse.Namespace) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     token = secrets.token_urlsafe(24)
     runtime = await connect()
-    server = ApiServer(token=token, addresses=["127.0.0.1", BRIDGE_ADDRESS])
+    server = ApiServer(token=token, addresses=["127.0.0.1", GATEWAY])
     agent = NodeAgent(
         server.api,
         runtime,
         name=NODE,
-        host_ip=BRIDGE_ADDRESS,
-        service_host=BRIDGE_ADDRESS,
+        host_ip=GATEWAY,
+        service_host=GATEWAY,
         service_port=SERVICE_PORT,
         ca=server.ca_pem.decode(),
         token=token,
@@ -70,7 +70,7 @@ async def _run(options: argparse.Namespace) -> None:
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(agent.run())
-            group.create_task(run_controllers(server.api))
+            group.create_task(run_controllers(server.api, node=NODE, ca=server.ca_pem.decode()))
             group.create_task(_list_images(server.api, runtime))
             with os.fdopen(options.report_fd, "w") as report:
                 report.write(json.dumps(entry) + "\n")
@@ -83,7 +83,7 @@ async def _run(options: argparse.Namespace) -> None:
 def _bridge_socket() -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((BRIDGE_ADDRESS, SERVICE_PORT))
+    listener.bind((GATEWAY, SERVICE_PORT))
     listener.listen(128)
     return listener
 
@@ -107,10 +107,11 @@ async def _serve_manager(descriptor: int | None, entry: dict[str, Any]) -> async
 async def _list_images(api: Api, runtime: RuntimeClient) -> None:
     """Tells the node's images in its status, as a kubelet does: each by its digest and by its name."""
     images = []
-    for ref in runtime.images():
-        image = await asyncio.to_thread(runtime.image, ref)
+    for ref in runtime.refs():
+        image = runtime.image(ref)
         repository = image.ref.rpartition(":")[0]
         images.append({"names": [f"{repository}@{image.id}", image.ref]})
+        await asyncio.sleep(0)  # building takes milliseconds each; whoever waits comes first
     while True:
         try:
             await api.patch(NODES, NODE, {"status": {"images": images}}, subresource="status")

@@ -1,6 +1,6 @@
 """A run's folder: report.json, which is the record, and what is drawn from it. Knows nothing of verdicts.
 
-Each file appears whole or not at all; report.json comes first, so that a killed run leaves at worst fewer drawings.
+Each file appears whole or not at all; report.json comes first, so that a killed run lacks drawings at worst.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ RECORD = "report.json"
 
 
 def write(report: Report, folder: Path) -> Path:
-    """Writes all files of a report, points `latest` beside the folder at it, and returns the record's path."""
+    """Writes a report's files, points `latest` beside the folder at it, and returns the record's path."""
     folder.mkdir(parents=True, exist_ok=True)
     _replace(folder / RECORD, report.model_dump_json(indent=1) + "\n")
     _replace(folder / "summary.md", summary.markdown(report))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
+from collections.abc import Sequence
 
-from harness.record.report import Outcome, Report, Scenario
+import junitparser
+from junitparser import JUnitXml, TestCase, TestSuite
+
+from harness.record.report import Failure, Outcome, Report, Scenario
 
 SHOWN_FAILURES = 20  # in a case's text; the rest is in report.json
+ELEMENTS = {"failed": junitparser.Failure, "skipped": junitparser.Skipped}
 
 
 def xml(report: Report) -> str:
@@ -18,8 +22,8 @@ def xml(report: Report) -> str:
         suite = TestSuite("run")
         suite.add_testcase(_case("run", "run", report.outcome, report.reason))
         document.add_testsuite(suite)
-    document.update_statistics()
-    text: bytes = document.tostring()
+    document.update_statistics()  # type: ignore[no-untyped-call]
+    text: bytes = document.tostring()  # type: ignore[no-untyped-call]
     return text.decode("utf-8")
 
 
@@ -27,13 +31,9 @@ def _suite(scenario: Scenario) -> TestSuite:
     suite = TestSuite(scenario.name)
     for name, result in scenario.classes.items():
         failures = [failure for failure in scenario.failures if failure.traffic_class == name]
-        shown = [
-            f"{failure.client}-{failure.sequence} at {failure.pod}, {failure.phase}: {failure.kind}: {failure.detail}"
-            for failure in failures[:SHOWN_FAILURES]
-        ]
-        if len(failures) > SHOWN_FAILURES:
-            shown.append(f"and {len(failures) - SHOWN_FAILURES:,} more in report.json")
-        suite.add_testcase(_case(f"class {name}", scenario.name, result.outcome, result.reason, "\n".join(shown)))
+        suite.add_testcase(
+            _case(f"class {name}", scenario.name, result.outcome, result.reason, _listed(failures))
+        )
     for gate in scenario.gates:
         observed = f"required {gate.required}; observed {gate.observed}"
         suite.add_testcase(_case(f"gate {gate.name}", scenario.name, gate.outcome, observed))
@@ -42,19 +42,22 @@ def _suite(scenario: Scenario) -> TestSuite:
     return suite
 
 
+def _listed(failures: Sequence[Failure]) -> str:
+    lines = [
+        f"{one.client}-{one.sequence} at {one.pod}, {one.phase}: {one.kind}: {one.detail}"
+        for one in failures[:SHOWN_FAILURES]
+    ]
+    if len(failures) > SHOWN_FAILURES:
+        lines.append(f"and {len(failures) - SHOWN_FAILURES:,} more in report.json")
+    return "\n".join(lines)
+
+
 def _case(name: str, classname: str, outcome: Outcome, reason: str | None, text: str = "") -> TestCase:
     """A case; what was not decided is an error, so that no CI system takes it for a success."""
     case = TestCase(name, classname=classname)
-    message = f"{outcome}: {reason}" if reason else outcome
-    if outcome == "failed":
-        result = Failure(message)
-    elif outcome == "skipped":
-        result = Skipped(message)
-    elif outcome == "passed":
-        return case
-    else:
-        result = Error(message, outcome)
-    if text:
-        result.text = text
-    case.result = [result]
+    if outcome != "passed":
+        result = ELEMENTS.get(outcome, junitparser.Error)(f"{outcome}: {reason}" if reason else outcome)
+        if text:
+            result.text = text
+        case.result = [result]
     return case

@@ -1,4 +1,7 @@
-"""The JSON Schema of report.json, made from the models: `python -m harness.report.schema docs/report.schema.json`."""
+"""The JSON Schema of report.json, made from its models.
+
+Run `python -m harness.report.schema docs/report.schema.json` when they have changed.
+"""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def markdown(report: Report) -> str:
         lines += [_line(report.reason), ""]
     lines += [f"Cluster: {_line(_cluster(report))}. {_note(report)}".rstrip(), ""]
     for scenario in report.scenarios:
-        lines += _scenario(scenario)
+        lines += _scenario(scenario, report.reason)
     lines += ["## Reproduce", "", "```sh", words.command(report), "```", ""]
     lines += [f"Seed {report.seed}, hotupgrade {report.version}, {words.moment(report.started)}.", ""]
     return "\n".join(lines)
@@ -42,9 +42,9 @@ def _note(report: Report) -> str:
     return words.EMBEDDED if report.cluster.kind == "embedded" else ""
 
 
-def _scenario(scenario: Scenario) -> list[str]:
+def _scenario(scenario: Scenario, report_reason: str | None) -> list[str]:
     lines = [f"## {SIGN[scenario.outcome]} {_line(scenario.name)}: {words.upgrades(scenario)}", ""]
-    if scenario.reason:
+    if scenario.reason and scenario.reason != report_reason:
         lines += [_line(scenario.reason), ""]
     lines += _classes(scenario) + _gates(scenario) + _failures(scenario) + _timeline(scenario.upgrades)
     return lines
@@ -59,16 +59,21 @@ def _classes(scenario: Scenario) -> list[str]:
             f"{result.answered:,}",
             f"{result.failed:,}",
             f"{result.closed_connections:,}",
-            words.milliseconds(max(latency.p99 for latency in result.latency.values())) if result.latency else "",
+            words.milliseconds(max(latency.p99 for latency in result.latency.values()))
+            if result.latency
+            else "",
         )
         for name, result in scenario.classes.items()
     ]
-    return _table(("class", "outcome", "sent", "answered", "failed", "idle closed", "p99, worst phase"), "llrrrrr", rows)
+    return _table(
+        ("class", "outcome", "sent", "answered", "failed", "idle closed", "p99, worst phase"), "llrrrrr", rows
+    )
 
 
 def _gates(scenario: Scenario) -> list[str]:
     rows = [
-        (gate.name, f"{SIGN[gate.outcome]} {gate.outcome}", gate.required, gate.observed) for gate in scenario.gates
+        (gate.name, f"{SIGN[gate.outcome]} {gate.outcome}", gate.required, gate.observed)
+        for gate in scenario.gates
     ]
     return _table(("gate", "outcome", "required", "observed"), "llll", rows)
 
@@ -89,7 +94,10 @@ def _failures(scenario: Scenario) -> list[str]:
     ]
     table = _table(("sent at, UTC", "class", "request", "pod", "phase", "kind", "detail"), "lllllll", rows)
     if len(scenario.failures) > len(shown):
-        table += [f"{len(shown)} of {len(scenario.failures):,} failures are shown; all are in report.json.", ""]
+        table += [
+            f"{len(shown)} of {len(scenario.failures):,} failures are shown; all are in report.json.",
+            "",
+        ]
     return table
 
 
@@ -104,14 +112,17 @@ def _timeline(upgrades: Sequence[Upgrade]) -> list[str]:
                     continue
                 total += 1
                 if total <= SHOWN_BARS:
-                    start, end = int(phase.start * 1000), max(int(phase.end * 1000), int(phase.start * 1000) + 1)
+                    start, end = (
+                        int(phase.start * 1000),
+                        max(int(phase.end * 1000), int(phase.start * 1000) + 1),
+                    )
                     bar = f"{phase.name} {upgrade.index} :{BAR[phase.name]}{start}, {end}"
                     bars.setdefault(pod.name, []).append(bar)
     if not bars:
         return []
     lines = ["```mermaid", "gantt", "  dateFormat x", "  axisFormat %H:%M:%S"]
-    for pod, of_pod in bars.items():
-        lines += [f"  section {pod}", *(f"  {bar}" for bar in of_pod)]
+    for name, of_pod in bars.items():
+        lines += [f"  section {name}", *(f"  {bar}" for bar in of_pod)]
     lines += ["```", ""]
     if total > SHOWN_BARS:
         lines += [f"{SHOWN_BARS} of {total:,} phases are shown; all are in report.json.", ""]
@@ -133,6 +144,6 @@ def _line(text: str) -> str:
     """Text that cannot leave its line or its cell, nor be taken for markup."""
     flat = " ".join(text.split())
     cut = flat if len(flat) <= SHOWN_CELL else flat[: SHOWN_CELL - 1] + "…"
-    for character in "\\`*_|<[":
+    for character in "\\`*_|<[$":
         cut = cut.replace(character, f"\\{character}")
     return cut

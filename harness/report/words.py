@@ -17,7 +17,9 @@ HEADLINE = {
     "interrupted": "Interrupted",
 }
 SMALL_RATE = Decimal("0.001")  # below this a percentage has more zeros than digits
-EMBEDDED = "The embedded cluster runs pods as processes on one machine: its timings are never a cluster's figures."
+EMBEDDED = (
+    "The embedded cluster runs pods as processes on one machine: its timings are never a cluster's figures."
+)
 
 
 def claim(report: Report) -> str:
@@ -35,6 +37,8 @@ def upgrades(scenario: Scenario) -> str:
     count = len(scenario.upgrades)
     pods = len({pod.name for upgrade in scenario.upgrades for pod in upgrade.pods})
     kind = f"{kind_of_upgrade(scenario)} upgrade".strip()
+    if not count:
+        return "no upgrade"
     return f"{count} {kind}{'' if count == 1 else 's'} of {pods} pod{'' if pods == 1 else 's'}"
 
 

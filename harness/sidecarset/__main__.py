@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import cast
 
 from aiohttp import web
 from kubernetes import config
@@ -67,8 +68,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _connected(kubeconfig: str | None) -> ApiClient:
     if kubeconfig:
-        return config.new_client_from_config(kubeconfig)
-    config.load_incluster_config()
+        return cast(ApiClient, config.new_client_from_config(kubeconfig))  # type: ignore[no-untyped-call]
+    config.load_incluster_config()  # type: ignore[no-untyped-call]
     return ApiClient()
 
 

@@ -106,7 +106,7 @@ class KubernetesClient:
         ]
         response = self._request("GET", path, query, None, "application/json", read_s=WATCH_S + READ_S)
         try:
-            for line in iter_resp_lines(response.response):
+            for line in iter_resp_lines(response.response):  # type: ignore[no-untyped-call]
                 event = json.loads(line)
                 if event["type"] == "ERROR":
                     raise _failure(int(event["object"].get("code", 500)), event["object"])
@@ -150,7 +150,7 @@ class KubernetesClient:
         try:
             response = self._api.call_api(*call, _request_timeout=(CONNECT_S, read_s))
             if not 200 <= response.status < 300:
-                raise _failure(response.status, _status(response.read()))
+                raise _failure(response.status, _status(response.read()))  # type: ignore[no-untyped-call]
         except HTTPError as error:
             raise ApiFailure(0, "Unreachable", f"{method} {path}: {error}") from error
         except ApiException as error:

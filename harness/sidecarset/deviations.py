@@ -27,7 +27,7 @@ DEVIATIONS: tuple[Deviation, ...] = (
     ),
     Deviation(
         "roll-back to the predecessor's image while the successor fails",
-        "skips the container but counts the pod as updated; bad image and working mark stay, no reset follows",
+        "skips the container but counts the pod as updated; the bad image stays, no reset follows",
         "gives the successor that image too; it takes over and the usual reset follows",
         "the pod would never settle, or at the wrong version; the sockets may have been handed over",
     ),

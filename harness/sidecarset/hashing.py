@@ -16,9 +16,14 @@ from harness.sidecarset.names import Object
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 """27 letters and digits: no vowels, so that no words arise, and none that are easily mistaken."""
 
-FIELDS = tuple(
-    ["name", "image", "command", "args", "workingDir", "ports", "envFrom", "env", "resources", "resizePolicy", "restartPolicy", "volumeMounts", "volumeDevices", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "terminationMessagePath", "terminationMessagePolicy", "imagePullPolicy", "securityContext", "stdin", "stdinOnce", "tty", "podInjectPolicy", "upgradeStrategy", "shareVolumePolicy", "shareVolumeDevicePolicy", "transferEnv", "resourcesPolicy"]
-)
+GO_ORDER = """
+name image command args workingDir ports envFrom env resources resizePolicy restartPolicy volumeMounts
+volumeDevices livenessProbe readinessProbe startupProbe lifecycle terminationMessagePath
+terminationMessagePolicy imagePullPolicy securityContext stdin stdinOnce tty podInjectPolicy upgradeStrategy
+shareVolumePolicy
+shareVolumeDevicePolicy transferEnv resourcesPolicy
+"""
+FIELDS = tuple(GO_ORDER.split())
 ALWAYS_WRITTEN = ("resources", "upgradeStrategy", "shareVolumePolicy")
 """Struct fields: Go writes them even when they are empty."""
 

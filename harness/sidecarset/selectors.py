@@ -14,7 +14,10 @@ OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
 NAME = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 PREFIX = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 MAX_NAME = 63
-WELL_FORMED = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
+WELL_FORMED = (
+    "must consist of alphanumeric characters, '-', '_' or '.', "
+    "and must start and end with an alphanumeric character"
+)
 MAX_PREFIX = 253
 
 
@@ -81,7 +84,7 @@ def _key_problems(key: str, path: str) -> Iterator[str]:
 def _value_problems(value: Any, path: str) -> Iterator[str]:
     text = str(value)
     if text and (not isinstance(value, str) or len(text) > MAX_NAME or not NAME.fullmatch(text)):
-        yield invalid(path, value, f"a valid label must be an empty string or {WELL_FORMED}")
+        yield invalid(path, value, f"a label's value, unless empty, {WELL_FORMED}")
 
 
 def disjoint(one: Object | None, other: Object | None) -> bool:

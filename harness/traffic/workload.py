@@ -94,7 +94,8 @@ def environment(
 
 def master_pod(namespace: str, image: str, variables: Mapping[str, str]) -> dict[str, Any]:
     """Locust's master: no load of its own, started and stopped over its web API."""
-    arguments = ["--master", "--web-port", str(MASTER_WEB_PORT), "--stop-timeout", str(FINISH_S)]
+    bus = ["--master", "--master-bind-port", str(MASTER_BUS_PORT)]
+    arguments = [*bus, "--web-port", str(MASTER_WEB_PORT), "--stop-timeout", str(FINISH_S)]
     return _pod(MASTER, "master", namespace, image, variables, arguments, [MASTER_BUS_PORT, MASTER_WEB_PORT])
 
 

@@ -191,8 +191,8 @@ def run_upgrades(
     """Upgrades `count` times and returns what was seen. The pods are Ready and run the manifest's image.
 
     `records` is the list that is filled and returned. It holds the upgrade under way from its patch on, so
-    what was seen outlives whatever ends the run. Setting `stop` ends the wait without an error. UpgradeTimeout when
-    no pod has moved on for `timeouts.step_s`; ClusterError when a pod or the API goes away.
+    what was seen outlives whatever ends the run. Setting `stop` ends the wait without an error. Raises
+    UpgradeTimeout when no pod moved on for `timeouts.step_s`, ClusterError when a pod or the API goes away.
     """
     found: list[Upgrade] = records if records is not None else []
     api = client_factory()

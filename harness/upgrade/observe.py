@@ -25,7 +25,7 @@ from harness.upgrade.waits import CLOCK, TIMEOUTS, Clock, Timeouts
 
 WATCH_S = 30  # the server ends a watch after this; also bounds how long a dead connection goes unnoticed
 BACKLOG_S = 0.2  # what arrives so soon after a watch was taken up again may have waited through the gap
-RETRY_S = 0.1  # pause before a broken watch is taken up again
+RETRY_S = 0.1  # pause before a watch that broke, or ended at once, is taken up again
 GONE = 410
 NEW_WATCH: Callable[..., Any] = watch.Watch  # the client's watch has no types
 
@@ -110,8 +110,13 @@ class Watcher:
         try:
             if self._version is None:
                 self._version = self._list(core)
+            began = self._clock.now()
             self._follow(core, self._version)
             self._hears()
+            if (
+                self._clock.now() - began < RETRY_S
+            ):  # a server that ends every watch at once is not to be flooded
+                self._ended.wait(RETRY_S)
         except ApiException as error:
             if error.status == GONE:
                 self._version = None

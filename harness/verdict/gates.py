@@ -161,7 +161,9 @@ def zero_loss(evidence: Evidence) -> Finding:
 def requests(evidence: Evidence) -> Finding:
     """Enough requests for the claim to be worth something."""
     required = evidence.requirements.min_requests
-    return Finding(_met(evidence.sent >= required), f">= {required:,}", f"{evidence.sent:,}")
+    lacking = required - evidence.sent
+    observed = f"{evidence.sent:,}" + (f", {lacking:,} too few" if lacking > 0 else "")
+    return Finding(_met(lacking <= 0), f"at least {required:,}", observed)
 
 
 def requests_in_upgrades(evidence: Evidence) -> Finding:
@@ -174,13 +176,13 @@ def requests_in_upgrades(evidence: Evidence) -> Finding:
     }
     few = {key: count for key, count in counts.items() if count < required}
     least = min(counts.values(), default=0)
-    observed = f"{least:,} at least"
+    observed = f"{least:,} or more"
     if few:
         observed = _some(f"{name} {count:,} in upgrade {index}" for (name, index), count in few.items())
     short = {name: f"too few requests in upgrade {index}" for name, index in few}
     return Finding(
         _met(bool(counts) and not few),
-        f">= {required:,} of each class sent or in flight between a patch and the end of its reset",
+        f"at least {required:,} of each class sent or in flight between a patch and the end of its reset",
         observed if counts else "no upgrade under traffic",
         short,
     )
@@ -300,7 +302,7 @@ def upgrades_settled(evidence: Evidence) -> Finding:
 
 def generator_kept_up(evidence: Evidence) -> Finding:
     """The load was the load that was asked for."""
-    required = f"late <= {MAX_LATE_FRACTION:.1%}, processor <= {MAX_CPU_FRACTION:.0%} of a core"
+    required = f"late at most {MAX_LATE_FRACTION:.1%}, processor at most {MAX_CPU_FRACTION:.0%} of a core"
     if not evidence.loads:
         return Finding("inconclusive", required, "no load generator reported")
     saturations = [load.saturation for load in evidence.loads]

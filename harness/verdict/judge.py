@@ -31,6 +31,7 @@ from harness.verdict.reconcile import reconcile
 
 OUTRANKS: tuple[Outcome, ...] = ("interrupted", "failed", "inconclusive", "passed", "skipped")
 """The first of these that any part has is the outcome of the whole."""
+NEARLY = 1e-3  # of a slot: slots start at multiples of SLOT_S, which a float of Unix seconds holds to 1e-5
 
 
 def judge(
@@ -202,4 +203,4 @@ def _timeline(slots: Sequence[Slot], losses: Sequence[Loss]) -> list[Point]:
 
 
 def _slot_of(time: float) -> int:
-    return int(time / SLOT_S + 1e-6)  # slots start at multiples of SLOT_S, which a float only nearly is
+    return int(time / SLOT_S + NEARLY)

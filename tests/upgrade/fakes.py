@@ -36,6 +36,16 @@ class FakeTime:
         self.now += seconds
 
 
+class Body(io.BytesIO):
+    """An answer that ends as a connection does: closed once it was read."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        if not data:
+            self.close()
+        return data
+
+
 class FakeApi(ApiClient):  # type: ignore[misc,unused-ignore]
     """The official client; instead of a connection it asks `answer(method, path, query, body)`."""
 
@@ -54,7 +64,7 @@ class FakeApi(ApiClient):  # type: ignore[misc,unused-ignore]
         text = answer if isinstance(answer, str) else json.dumps(answer)
         return RESTResponse(
             HTTPResponse(
-                io.BytesIO(text.encode()),
+                Body(text.encode()),
                 headers={"content-type": "application/json"},
                 status=status,
                 preload_content=False,
@@ -97,8 +107,8 @@ def pod(view: PodView, version: int = 1) -> dict[str, Any]:
 class FakeCluster:
     """One SidecarSet, and pods that play a recording when its image changes; the Source of their sightings.
 
-    `script` maps an image to the recording that its patch starts. The first lines of a recording, at 0 ms, are
-    the state before.
+    `script` maps an image to the recording that its patch starts. The first lines of a recording, at 0 ms,
+    are the state before.
     """
 
     def __init__(self, subject: Subject, script: Mapping[str, str], begin: str) -> None:

@@ -1,7 +1,7 @@
 """What the pods of a real Kubernetes 1.33 with Kruise 1.9 looked like, change by change, as views.
 
-One line is one delivery of the watch: milliseconds since the step began, pod, Ready, and per container the image
-in the spec / the image in the status : state : restarts (a small r after them: ready).
+One line is one delivery of the watch: milliseconds since the step began, pod, Ready, and per container the
+image in the spec / the image in the status : state : restarts (a small r after them: ready).
 """
 
 from __future__ import annotations

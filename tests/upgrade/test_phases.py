@@ -213,6 +213,38 @@ def test_a_predecessor_that_restarts_in_mid_upgrade_is_not_taken_for_the_empty_o
     assert "mesh-1 to run the empty image" in phases.awaited()
 
 
+def test_a_successor_that_runs_but_is_not_ready_still_migrates(hot: Subject) -> None:
+    deliveries = list(views(CYCLES["v2"]))[:4]
+    at, view = deliveries[-1]
+    probed = replace(view.containers["mesh-2"], ready=False)
+    waiting = replace(view, ready=False, containers={**view.containers, "mesh-2": probed})
+    phases = play(hot, "v1", "v2", [*deliveries[:-1], (at - 0.5, waiting), (at, view)])
+    assert spans(phases)["migration"][1] == 949
+
+
+SAME_CONTENT_SUCCESSOR = """
+      0 pod-1 Ready mesh-1=v1/v1:running:0r mesh-2=empty/v2:running:0r
+     71 pod-1 Ready mesh-1=v1/v1:running:0r mesh-2=v2/v2:running:0r"""
+SAME_CONTENT_PREDECESSOR = """
+      0 pod-1 Ready mesh-1=v1/v1:running:0r mesh-2=empty/empty:running:0r
+     71 pod-1 Ready mesh-1=v1/empty:running:1r mesh-2=v2/empty:running:0r
+    949 pod-1 Ready mesh-1=v1/empty:running:1r mesh-2=v2/v2:running:1r
+   5116 pod-1 Ready mesh-1=empty/empty:running:1r mesh-2=v2/v2:running:1r"""
+
+
+@pytest.mark.parametrize(
+    ("recording", "last"), [(SAME_CONTENT_SUCCESSOR, "upgrade"), (SAME_CONTENT_PREDECESSOR, "reset")]
+)
+def test_a_status_that_names_the_image_is_no_witness_before_the_container_restarted(
+    hot: Subject, recording: str, last: str
+) -> None:
+    """Two tags of one content: a runtime may name the process that runs by either."""
+    phases = play(hot, "v1", "v2", views(recording))
+    assert not phases.settled
+    assert phases.record().phases[-1].name == last
+    assert phases.record().phases[-1].end is None
+
+
 def test_a_settled_pod_that_is_not_ready_is_not_settled_yet(hot: Subject) -> None:
     deliveries = list(views(CYCLES["v2"]))
     at, last = deliveries[-1]

@@ -131,12 +131,11 @@ class NodeAgent:
             "status": status,
         }
         try:
-            node = await self._api.create(NODES, body)
+            await self._api.create(NODES, body)
         except ApiError as error:
             if error.reason != "AlreadyExists":
                 raise
-            node = await self._api.get(NODES, self._settings.name)
-        await self._api.update(NODES, {**node, "status": status}, subresource="status")
+        await self._api.patch(NODES, self._settings.name, {"status": status}, subresource="status")
 
     def _node_status(self) -> Object:
         now, capacity = rfc3339(self._clock()), dict(self._settings.capacity)

@@ -1,7 +1,8 @@
 """Admission webhooks: which of them a request concerns, and what they say to it.
 
-Mutating webhooks are asked one after the other, by the name of their configuration; validating ones together.
-`matchPolicy` and `reinvocationPolicy` are accepted and not looked at. Knows nothing of storage or of HTTP.
+Mutating webhooks are asked one after the other, by the name of their configuration; validating ones
+together. `matchPolicy` and `reinvocationPolicy` are accepted and not looked at. Knows nothing of storage
+or of HTTP.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from harness.embedded.api import patch
 from harness.embedded.api.refusals import internal
 from harness.embedded.api.resources import NAMESPACES_KEY, Kind
 from harness.embedded.api.selectors import label_selector_matches
-from harness.embedded.api.webhook import CallFailed, Caller
+from harness.embedded.api.webhook import Caller, CallFailed
 from harness.embedded.seams import ApiError, Object
 
 Operation = Literal["CREATE", "UPDATE", "DELETE"]
@@ -179,7 +180,9 @@ def review_of(attributes: Attributes) -> Object:
 
 
 def denial(webhook: str, status: Mapping[str, Any]) -> ApiError:
-    """What the client gets when a webhook says no: its own code and reason, and its message behind its name."""
+    """What the client gets when a webhook says no: its own code and reason, and its message behind its
+    name.
+    """
     told = status.get("message") or status.get("reason")
     message = f'admission webhook "{webhook}" denied the request' + (
         f": {told}" if told else " without explanation"

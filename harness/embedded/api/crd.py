@@ -1,7 +1,7 @@
 """CustomResourceDefinitions: what they make the server serve, and conversion between served versions.
 
-A custom object is kept in its storage version and shown in the version that was asked for. Schemas are kept and shown,
-not enforced: no pruning, no defaults (webhooks do that work here).
+A custom object is kept in its storage version and shown in the version that was asked for. Schemas are
+kept and shown, not enforced: no pruning, no defaults (webhooks do that work here).
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def validate(definition: Object) -> list[Cause]:
                 "spec.conversion.webhook.clientConfig", REQUIRED, "required when strategy is set to Webhook"
             )
         )
-    return causes  # fmt: skip
+    return causes
 
 
 def establish(definition: Object) -> None:
@@ -116,7 +116,9 @@ def kinds(definition: Object) -> list[Kind]:
             namespaced=spec["scope"] == "Namespaced",
             short=tuple(names.get("shortNames") or ()),
             categories=tuple(names.get("categories") or ()),
-            subresources={"status": (names["kind"], "", CHANGE)} if "status" in (version.get("subresources") or {}) else {},
+            subresources={"status": (names["kind"], "", CHANGE)}
+            if "status" in (version.get("subresources") or {})
+            else {},
             generation=True,
             storage=storage,
             custom=True,
@@ -124,7 +126,7 @@ def kinds(definition: Object) -> list[Kind]:
         )
         for version in spec["versions"]
         if version.get("served")
-    ]  # fmt: skip
+    ]
 
 
 def _columns(columns: Sequence[Mapping[str, Any]]) -> Sequence[Column]:

@@ -1,4 +1,5 @@
-"""What the server says of itself: versions, groups, resources, and OpenAPI documents as far as kubectl apply needs them.
+"""What the server says of itself: versions, groups, resources, and OpenAPI documents as far as kubectl apply
+needs them.
 
 Pure: from the registry to documents.
 """
@@ -12,7 +13,9 @@ from harness.embedded.seams import Object
 
 AGGREGATED = "APIGroupDiscoveryList"
 REVIEWS = "authorization.k8s.io"  # served without being stored: every access is allowed
-REVIEW_KIND = Kind(REVIEWS, "v1", "selfsubjectaccessreviews", "selfsubjectaccessreview", "SelfSubjectAccessReview", False)
+REVIEW_KIND = Kind(
+    REVIEWS, "v1", "selfsubjectaccessreviews", "selfsubjectaccessreview", "SelfSubjectAccessReview", False
+)
 
 
 def version(major: str, minor: str, git_version: str) -> Object:
@@ -76,7 +79,7 @@ class Discovery:
             "resources": listed,
         }
 
-    # -- aggregated -------------------------------------------------------------------------------------------
+    # -- aggregated ------------------------------------------------------------------------------------------
 
     def aggregated(self, core: bool, version: str) -> Object:
         """/api or /apis as one document; `version` is that of the document, v2 or v2beta1."""
@@ -95,9 +98,14 @@ class Discovery:
             for group, versions in self._groups().items()
             if core is not bool(group)
         ]
-        return {"kind": AGGREGATED, "apiVersion": f"apidiscovery.k8s.io/{version}", "metadata": {}, "items": items}
+        return {
+            "kind": AGGREGATED,
+            "apiVersion": f"apidiscovery.k8s.io/{version}",
+            "metadata": {},
+            "items": items,
+        }
 
-    # -- OpenAPI ----------------------------------------------------------------------------------------------
+    # -- OpenAPI ---------------------------------------------------------------------------------------------
 
     def openapi_index(self) -> Object:
         """/openapi/v3."""
@@ -109,7 +117,9 @@ class Discovery:
         return {"paths": {path: {"serverRelativeURL": f"/openapi/v3/{path}"} for path in paths}}
 
     def openapi(self, group: str, version: str, info: str) -> Object:
-        """/openapi/v3/…: that every kind can be written and takes `fieldValidation`; fields are not described."""
+        """/openapi/v3/…: that every kind can be written and takes `fieldValidation`; fields are not
+        described.
+        """
         kinds = self._kinds(group, version)
         if not kinds:
             raise unknown_path(f"/openapi/v3/apis/{group}/{version}")
@@ -117,7 +127,11 @@ class Discovery:
         paths: Object = {}
         schemas: Object = {}
         for kind in kinds:
-            place = f"{root}/namespaces/{{namespace}}/{kind.plural}" if kind.namespaced else f"{root}/{kind.plural}"
+            place = (
+                f"{root}/namespaces/{{namespace}}/{kind.plural}"
+                if kind.namespaced
+                else f"{root}/{kind.plural}"
+            )
             schema = f"{kind.group or 'core'}.{kind.version}.{kind.kind}"
             schemas[schema] = {
                 "type": "object",
@@ -135,7 +149,7 @@ class Discovery:
 
 
 def _plain_entries(kind: Kind) -> list[Object]:
-    entry = {
+    entry: Object = {
         "name": kind.plural,
         "singularName": kind.singular,
         "namespaced": kind.namespaced,
@@ -146,7 +160,7 @@ def _plain_entries(kind: Kind) -> list[Object]:
         entry["shortNames"] = list(kind.short)
     if kind.categories:
         entry["categories"] = list(kind.categories)
-    parts = []
+    parts: list[Object] = []
     for name, (part, api_version, verbs) in kind.subresources.items():
         group, _, version = api_version.rpartition("/")
         place = {"group": group, "version": version} if api_version else {}
@@ -160,7 +174,7 @@ def _verbs(kind: Kind) -> tuple[str, ...]:
 
 
 def _aggregated_entry(kind: Kind) -> Object:
-    entry = {
+    entry: Object = {
         "resource": kind.plural,
         "responseKind": kind.identity,
         "scope": "Namespaced" if kind.namespaced else "Cluster",

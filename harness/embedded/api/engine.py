@@ -1,7 +1,8 @@
 """What every verb does, the same for callers in this process and over HTTPS. Knows nothing of HTTP.
 
-A write goes: decode, defaults, mutating webhooks, defaults again, validation, validating webhooks, storage version, store.
-Objects that are returned here are shared with the storage: callers copy before they change one.
+A write goes: decode, defaults, mutating webhooks, defaults again, validation, validating webhooks, storage
+version, store. Objects that are returned here are shared with the storage: callers copy before they change
+one.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Engine:
         self._converter = crd.Converter(caller)
         self._admission = Admission(caller, self._configurations)
 
-    # -- reading ------------------------------------------------------------------------------------------------
+    # -- reading ---------------------------------------------------------------------------------------------
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Stored:
         """One object in the kind's version; ApiError 404."""
@@ -73,7 +74,7 @@ class Engine:
             raise not_found(kind.resource, name)
         return stored
 
-    # -- writing ------------------------------------------------------------------------------------------------
+    # -- writing ---------------------------------------------------------------------------------------------
 
     async def create(
         self, kind: Kind, namespace: str, body: Any, options: Options = DEFAULT_OPTIONS
@@ -199,7 +200,7 @@ class Engine:
         if not options.dry_run:
             await self.update(pods, namespace, name, scheduled, "status")
 
-    # -- deleting -----------------------------------------------------------------------------------------------
+    # -- deleting --------------------------------------------------------------------------------------------
 
     async def delete(
         self, kind: Kind, namespace: str, name: str, options: Options = DEFAULT_OPTIONS
@@ -234,7 +235,7 @@ class Engine:
         await self._admission.mutate(attributes, labels)
         await self._admission.validate(attributes, labels)
 
-    # -- what surrounds a write ---------------------------------------------------------------------------------
+    # -- what surrounds a write ------------------------------------------------------------------------------
 
     def _configurations(self, type: str) -> list[Object]:
         resource = MUTATING if type == "Mutating" else VALIDATING

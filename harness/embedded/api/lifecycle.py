@@ -1,4 +1,5 @@
-"""What a write may change, and what a deletion means: metadata that belongs to the server, generation, grace, finalizers.
+"""What a write may change, and what a deletion means: metadata that belongs to the server, generation, grace,
+finalizers.
 
 Pure: from objects to objects. Knows nothing of storage, admission or HTTP.
 """
@@ -72,13 +73,14 @@ def precondition(kind: Kind, name: str, metadata: Object, uid: str, resource_ver
 
 
 def settle(kind: Kind, before: Object, draft: Object, subresource: str) -> Object:
-    """The state that results when `draft` is written over `before` through that subresource; ApiError 400, 409."""
+    """The state that results when `draft` is written over `before` through that subresource; ApiError 400,
+    409.
+    """
     old, new = before["metadata"], draft["metadata"]
     for name in ("name", "namespace"):
         if new.get(name) not in (None, "", old.get(name)):
-            raise bad_request(
-                f"the {name} of the object ({new[name]}) does not match the {name} on the URL ({old.get(name)})"
-            )
+            where = f"the {name} on the URL ({old.get(name)})"
+            raise bad_request(f"the {name} of the object ({new[name]}) does not match {where}")
     precondition(kind, old["name"], old, new.get("uid") or "", new.get("resourceVersion") or "")
     if subresource == "status":
         return _with(before, "status", draft)
@@ -101,7 +103,7 @@ def settle(kind: Kind, before: Object, draft: Object, subresource: str) -> Objec
         result = _with(result, "status", before)
     if kind.resource == NAMESPACES_KEY:
         result = _with(result, "spec", before)
-    return result  # fmt: skip
+    return result
 
 
 def _with(object: Object, name: str, source: Object) -> Object:

@@ -20,24 +20,24 @@ SUBDOMAIN = re.compile(rf"{LABEL.pattern}(\.{LABEL.pattern})*")
 LABEL_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
 LABEL_NAME = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 
+EDGES = "and must start and end with an alphanumeric character"
 LABEL_RULE = (
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an "
-    "alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', "
+    f"{EDGES} (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 )
 SUBDOMAIN_RULE = (
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end "
-    "with an alphanumeric character (e.g. 'example.com', regex used for validation is "
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
+    f"{EDGES} (e.g. 'example.com', regex used for validation is "
     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
 )
 VALUE_RULE = (
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end "
-    "with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', "
+    f"{EDGES} (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
     "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
 )
 KEY_RULE = (
-    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
-    "character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
-    "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+    f"name part must consist of alphanumeric characters, '-', '_' or '.', {EDGES} "
+    "(e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
 )
 
 
@@ -130,15 +130,15 @@ def unreadable(metadata: Any) -> str:
     if not isinstance(metadata, dict):
         return "metadata has to be an object"
     for name, (type, words) in TYPES.items():
-        value: Any = metadata.get(name)
-        if value is not None and not isinstance(value, type):
-            return f"json: cannot unmarshal into field ObjectMeta.metadata.{name} of type {words}"
-        if name in ("labels", "annotations") and value and not _strings(list(value.values())):
-            return f"json: cannot unmarshal into field ObjectMeta.metadata.{name} of type string"
-        if name == "finalizers" and value and not _strings(value):
-            return "json: cannot unmarshal into field ObjectMeta.metadata.finalizers of type string"
-        if name == "ownerReferences" and value and not all(isinstance(item, dict) for item in value):
-            return "json: cannot unmarshal into field ObjectMeta.metadata.ownerReferences of type v1.OwnerReference"
+        told = f"json: cannot unmarshal into field ObjectMeta.metadata.{name} of type "
+        if metadata.get(name) is not None and not isinstance(metadata[name], type):
+            return told + words
+        if name in ("labels", "annotations") and not _strings(list((metadata.get(name) or {}).values())):
+            return told + "string"
+    if not _strings(metadata.get("finalizers") or []):
+        return "json: cannot unmarshal into field ObjectMeta.metadata.finalizers of type string"
+    if not all(isinstance(item, dict) for item in metadata.get("ownerReferences") or []):
+        return "json: cannot unmarshal into field ObjectMeta.metadata.ownerReferences of type object"
     return ""
 
 

@@ -19,7 +19,9 @@ APPLY_PATCH = ("application/apply-patch+yaml", "application/apply-patch+cbor")
 
 
 def apply(object: Object, patch: Any, media_type: str, shape: strategic.Shape | None) -> Object:
-    """The object with the patch applied, as another object. `shape` is None for custom resources; ApiError 4xx."""
+    """The object with the patch applied, as another object. `shape` is None for custom resources; ApiError
+    4xx.
+    """
     if media_type in APPLY_PATCH:
         raise _no_server_side_apply()
     if media_type == JSON_PATCH:

@@ -1,4 +1,5 @@
-"""What Kubernetes fills into a pod's specification and status. Changes the object it is given; knows nothing of storage.
+"""What Kubernetes fills into a pod's specification and status. Changes the object it is given; knows nothing
+of storage.
 
 Expects types that fit `pod_types`.
 """

@@ -158,7 +158,8 @@ def _ports_causes(ports: Sequence[Object], path: str) -> list[Cause]:
         where = f"{path}[{index}]"
         if name := port.get("name"):
             if not PORT_NAME.fullmatch(name) or len(name) > PORT_NAME_LENGTH or "--" in name:
-                detail = f"must be at most {PORT_NAME_LENGTH} lower case letters, digits and single '-', with a letter"
+                rule = "lower case letters, digits and single '-', with a letter"
+                detail = f"must be at most {PORT_NAME_LENGTH} {rule}"
                 causes.append(Cause(f"{where}.name", INVALID, detail, name))
             if name in seen:
                 causes.append(Cause(f"{where}.name", DUPLICATE, value=name))
@@ -198,7 +199,7 @@ def _variable_causes(variable: Object, path: str) -> list[Cause]:
                 Cause(
                     f"{path}.valueFrom",
                     INVALID,
-                    "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`",
+                    "must specify one of: fieldRef, resourceFieldRef, configMapKeyRef or secretKeyRef",
                     "",
                 )
             )
@@ -210,7 +211,7 @@ def _variable_causes(variable: Object, path: str) -> list[Cause]:
             )
         if "fieldRef" in given and not source["fieldRef"].get("fieldPath"):
             causes.append(Cause(f"{path}.valueFrom.fieldRef.fieldPath", REQUIRED))
-    return causes  # fmt: skip
+    return causes
 
 
 def _mounts_causes(mounts: Sequence[Object], path: str, volumes: set[str | None]) -> list[Cause]:
@@ -236,7 +237,7 @@ def _mounts_causes(mounts: Sequence[Object], path: str, volumes: set[str | None]
                     mount["subPathExpr"],
                 )
             )
-    return causes  # fmt: skip
+    return causes
 
 
 def _handler_causes(handler: Object, path: str) -> list[Cause]:

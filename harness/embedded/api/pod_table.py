@@ -37,9 +37,13 @@ def state(pod: Object) -> str:
         running = False
         for item in reversed(status.get("containerStatuses") or []):
             told = _unusual(item) or told
-            running = running or bool(item.get("ready") and (item.get("state") or {}).get("running") is not None)
+            running = running or bool(
+                item.get("ready") and (item.get("state") or {}).get("running") is not None
+            )
         if told == "Completed" and running:
-            ready = any(item.get("type") == "Ready" and item.get("status") == "True" for item in _conditions(status))
+            ready = any(
+                item.get("type") == "Ready" and item.get("status") == "True" for item in _conditions(status)
+            )
             told = "Running" if ready else "NotReady"
     if pod["metadata"].get("deletionTimestamp") and told not in ("Succeeded", "Failed", "Completed"):
         return "Terminating"
@@ -52,12 +56,16 @@ def _conditions(status: Object) -> list[Object]:
 
 def _initialising(pod: Object, status: Object) -> str | None:
     """What the first init container that is not done does, or None."""
-    restartable = {item["name"] for item in pod["spec"].get("initContainers") or () if item.get("restartPolicy")}
+    restartable = {
+        item["name"] for item in pod["spec"].get("initContainers") or () if item.get("restartPolicy")
+    }
     items = status.get("initContainerStatuses") or []
     for index, item in enumerate(items):
         state = item.get("state") or {}
         ended = state.get("terminated")
-        if (ended and ended.get("exitCode") == 0) or (item.get("name") in restartable and item.get("started")):
+        if (ended and ended.get("exitCode") == 0) or (
+            item.get("name") in restartable and item.get("started")
+        ):
             continue
         told = _unusual(item)
         if told and told != "PodInitializing":

@@ -1,4 +1,5 @@
-"""Which JSON type each field of a pod has, as far as anything here reads it; what does not fit cannot be decoded.
+"""Which JSON type each field of a pod has, as far as anything here reads it; what does not fit cannot be
+decoded.
 
 Fields that are not named here are kept as they come.
 """
@@ -14,10 +15,16 @@ NUMBER_OR_TEXT = "intstr.IntOrString"
 # A type is one of the names above, [item type], or {field: type}.
 _HANDLER = {
     "exec": {"command": [STRING]},
-    "httpGet": {"path": STRING, "port": NUMBER_OR_TEXT, "host": STRING, "scheme": STRING, "httpHeaders": [{"name": STRING, "value": STRING}]},
+    "httpGet": {
+        "path": STRING,
+        "port": NUMBER_OR_TEXT,
+        "host": STRING,
+        "scheme": STRING,
+        "httpHeaders": [{"name": STRING, "value": STRING}],
+    },
     "tcpSocket": {"port": NUMBER_OR_TEXT, "host": STRING},
     "sleep": {"seconds": INTEGER},
-}  # fmt: skip
+}
 _PROBE = {
     **_HANDLER,
     "grpc": {"port": INTEGER, "service": STRING},

@@ -1,4 +1,6 @@
-"""Which resources are served: the built-in ones and those that CustomResourceDefinitions add. Knows nothing of HTTP."""
+"""Which resources are served: the built-in ones and those that CustomResourceDefinitions add. Knows nothing
+of HTTP.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The table of built-in resources. Custom ones take the same form (see `crd`). Knows nothing of their fields' meaning."""
+"""The table of built-in resources. Custom ones take the same form (see `crd`). Knows nothing of their
+fields' meaning.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from harness.embedded.seams import Object, Resource
 
 @dataclass(frozen=True)
 class Column:
-    """A column of `kubectl get`; priority 0 is always shown, 1 only with -o wide. `path` is set for custom columns."""
+    """A column of `kubectl get`; priority 0 is always shown, 1 only with -o wide. `path` is set for custom
+    columns.
+    """
 
     name: str
     type: str = "string"
@@ -24,8 +28,8 @@ class Column:
 class Kind:
     """One served version of a resource.
 
-    `storage` is the version that is kept. `generation`: whether metadata.generation counts changes of the spec.
-    `schema` of a custom resource is kept for discovery only. `subresources` maps the name to its kind.
+    `storage` is the version that is kept. `generation`: whether metadata.generation counts changes of the
+    spec. `subresources` maps a name to its kind, its apiVersion if that is another one, and its verbs.
     """
 
     group: str
@@ -102,7 +106,17 @@ POD_SUBRESOURCES = {
 }
 
 BUILT_IN: tuple[Kind, ...] = (
-    Kind("", "v1", "namespaces", "namespace", "Namespace", False, ("ns",), (), {**_status("Namespace"), "finalize": ("Namespace", "", ("update",))}),
+    Kind(
+        "",
+        "v1",
+        "namespaces",
+        "namespace",
+        "Namespace",
+        False,
+        ("ns",),
+        (),
+        {**_status("Namespace"), "finalize": ("Namespace", "", ("update",))},
+    ),
     Kind("", "v1", "pods", "pod", "Pod", True, ("po",), ("all",), POD_SUBRESOURCES, generation=True),
     Kind("", "v1", "nodes", "node", "Node", False, ("no",), (), _status("Node")),
     Kind("", "v1", "events", "event", "Event", True, ("ev",)),
@@ -111,14 +125,67 @@ BUILT_IN: tuple[Kind, ...] = (
     Kind("", "v1", "serviceaccounts", "serviceaccount", "ServiceAccount", True, ("sa",)),
     Kind("", "v1", "services", "service", "Service", True, ("svc",), ("all",), _status("Service")),
     Kind("", "v1", "endpoints", "endpoints", "Endpoints", True, ("ep",)),
-    Kind("apps", "v1", "deployments", "deployment", "Deployment", True, ("deploy",), ("all",), _workload("Deployment"), generation=True),
-    Kind("apps", "v1", "replicasets", "replicaset", "ReplicaSet", True, ("rs",), ("all",), _workload("ReplicaSet"), generation=True),
+    Kind(
+        "apps",
+        "v1",
+        "deployments",
+        "deployment",
+        "Deployment",
+        True,
+        ("deploy",),
+        ("all",),
+        _workload("Deployment"),
+        generation=True,
+    ),
+    Kind(
+        "apps",
+        "v1",
+        "replicasets",
+        "replicaset",
+        "ReplicaSet",
+        True,
+        ("rs",),
+        ("all",),
+        _workload("ReplicaSet"),
+        generation=True,
+    ),
     Kind("apps", "v1", "controllerrevisions", "controllerrevision", "ControllerRevision", True),
     Kind("coordination.k8s.io", "v1", "leases", "lease", "Lease", True),
-    Kind(ADMISSION, "v1", "mutatingwebhookconfigurations", "mutatingwebhookconfiguration", "MutatingWebhookConfiguration", False, (), ("api-extensions",), generation=True),
-    Kind(ADMISSION, "v1", "validatingwebhookconfigurations", "validatingwebhookconfiguration", "ValidatingWebhookConfiguration", False, (), ("api-extensions",), generation=True),
-    Kind("apiextensions.k8s.io", "v1", "customresourcedefinitions", "customresourcedefinition", "CustomResourceDefinition", False, ("crd", "crds"), ("api-extensions",), _status("CustomResourceDefinition"), generation=True),
-)  # fmt: skip
+    Kind(
+        ADMISSION,
+        "v1",
+        "mutatingwebhookconfigurations",
+        "mutatingwebhookconfiguration",
+        "MutatingWebhookConfiguration",
+        False,
+        (),
+        ("api-extensions",),
+        generation=True,
+    ),
+    Kind(
+        ADMISSION,
+        "v1",
+        "validatingwebhookconfigurations",
+        "validatingwebhookconfiguration",
+        "ValidatingWebhookConfiguration",
+        False,
+        (),
+        ("api-extensions",),
+        generation=True,
+    ),
+    Kind(
+        "apiextensions.k8s.io",
+        "v1",
+        "customresourcedefinitions",
+        "customresourcedefinition",
+        "CustomResourceDefinition",
+        False,
+        ("crd", "crds"),
+        ("api-extensions",),
+        _status("CustomResourceDefinition"),
+        generation=True,
+    ),
+)
 
 NAMESPACES_KEY, PODS_KEY = "namespaces", "pods"
 MUTATING, VALIDATING = (

@@ -1,4 +1,6 @@
-"""What is particular to each built-in kind: types, defaults, first status, validation. A table; the verbs are elsewhere."""
+"""What is particular to each built-in kind: types, defaults, first status, validation. A table; the verbs
+are elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,7 @@ class Rules:
     update: Callable[[Object, Object], list[Cause]] = _metadata_again
 
 
-# -- particulars ------------------------------------------------------------------------------------------------
+# -- particulars ---------------------------------------------------------------------------------------------
 
 
 def _begin_pod(pod: Object) -> None:
@@ -138,7 +140,7 @@ def _webhooks_causes(configuration: Object) -> list[Cause]:
                     hook.get("admissionReviewVersions"),
                 )
             )
-    return causes  # fmt: skip
+    return causes
 
 
 def _immutable_data(object: Object, before: Object) -> list[Cause]:
@@ -153,8 +155,15 @@ _WEBHOOK_TYPES = {
     "webhooks": [
         {
             "name": STRING,
-            "clientConfig": {"url": STRING, "caBundle": STRING, "service": {"name": STRING, "namespace": STRING}},
-            "rules": [{name: [STRING] for name in ("operations", "apiGroups", "apiVersions", "resources")} | {"scope": STRING}],
+            "clientConfig": {
+                "url": STRING,
+                "caBundle": STRING,
+                "service": {"name": STRING, "namespace": STRING},
+            },
+            "rules": [
+                {name: [STRING] for name in ("operations", "apiGroups", "apiVersions", "resources")}
+                | {"scope": STRING}
+            ],
             "namespaceSelector": pod_types.SELECTOR,
             "objectSelector": pod_types.SELECTOR,
             "failurePolicy": STRING,
@@ -162,7 +171,7 @@ _WEBHOOK_TYPES = {
             "admissionReviewVersions": [STRING],
         }
     ]
-}  # fmt: skip
+}
 _CRD_TYPES = {
     "spec": {
         "group": STRING,
@@ -192,23 +201,46 @@ _SERVICE_TYPES = {
 _PLAIN_DATA = {"data": TEXTS, "binaryData": TEXTS}
 
 RULES: Mapping[str, Rules] = {
-    "pods": Rules(pod_types.POD, pod_defaults.pod, _begin_pod, pod_rules.creation_causes, pod_rules.update_causes),
-    "namespaces": Rules({"spec": {"finalizers": [STRING]}, "status": {}}, _default_namespace, _begin_namespace, _namespace_causes),
-    "nodes": Rules({"spec": {}, "status": {}}, begin=_nothing),  # whoever registers a node tells its status at once
+    "pods": Rules(
+        pod_types.POD, pod_defaults.pod, _begin_pod, pod_rules.creation_causes, pod_rules.update_causes
+    ),
+    "namespaces": Rules(
+        {"spec": {"finalizers": [STRING]}, "status": {}},
+        _default_namespace,
+        _begin_namespace,
+        _namespace_causes,
+    ),
+    "nodes": Rules(
+        {"spec": {}, "status": {}}, begin=_nothing
+    ),  # whoever registers a node tells its status at once
     "events": Rules({"involvedObject": {}, "source": {}, "count": INTEGER, "series": ANYTHING}),
     "configmaps": Rules(_PLAIN_DATA, update=_immutable_data),
-    "secrets": Rules({**_PLAIN_DATA, "stringData": TEXTS, "type": STRING}, _default_secret, update=_immutable_data),
+    "secrets": Rules(
+        {**_PLAIN_DATA, "stringData": TEXTS, "type": STRING}, _default_secret, update=_immutable_data
+    ),
     "services": Rules(_SERVICE_TYPES, _default_service),
     "deployments.apps": Rules(
-        pod_types.WORKLOAD, workloads.default_deployment, _no_status, workloads.creation_causes, workloads.update_causes
+        pod_types.WORKLOAD,
+        workloads.default_deployment,
+        _no_status,
+        workloads.creation_causes,
+        workloads.update_causes,
     ),
     "replicasets.apps": Rules(
-        pod_types.WORKLOAD, workloads.default_replica_set, _no_status, workloads.creation_causes, workloads.update_causes
+        pod_types.WORKLOAD,
+        workloads.default_replica_set,
+        _no_status,
+        workloads.creation_causes,
+        workloads.update_causes,
     ),
-    MUTATING: Rules(_WEBHOOK_TYPES, _default_webhooks, _no_status, _webhooks_causes, lambda new, _: _webhooks_causes(new)),
-    VALIDATING: Rules(_WEBHOOK_TYPES, _default_webhooks, _no_status, _webhooks_causes, lambda new, _: _webhooks_causes(new)),
+    MUTATING: Rules(
+        _WEBHOOK_TYPES, _default_webhooks, _no_status, _webhooks_causes, lambda new, _: _webhooks_causes(new)
+    ),
+    VALIDATING: Rules(
+        _WEBHOOK_TYPES, _default_webhooks, _no_status, _webhooks_causes, lambda new, _: _webhooks_causes(new)
+    ),
     CRDS: Rules(_CRD_TYPES, crd.default, crd.establish, crd.validate, lambda new, _: crd.validate(new)),
-}  # fmt: skip
+}
 PLAIN = Rules(begin=_nothing)
 
 

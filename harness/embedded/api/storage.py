@@ -1,7 +1,9 @@
-"""What the API keeps: objects in their storage version, one global resourceVersion, and a log of changes to replay.
+"""What the API keeps: objects in their storage version, one global resourceVersion, and a log of changes to
+replay.
 
-Objects in here are never changed in place: a write puts another one in their place, so readers may share them. Knows
-nothing of kinds, defaults, admission or HTTP; a resource is a string such as `pods` or `deployments.apps`.
+Objects in here are never changed in place: a write puts another one in their place, so readers may share
+them. Knows nothing of kinds, defaults, admission or HTTP; a resource is a string such as `pods` or
+`deployments.apps`.
 """
 
 from __future__ import annotations
@@ -56,7 +58,9 @@ class Stored:
 
 
 class Change(NamedTuple):
-    """One write. `before` is None for an addition; for a deletion `after` is the last state with the new revision."""
+    """One write. `before` is None for an addition; for a deletion `after` is the last state with the new
+    revision.
+    """
 
     type: Literal["ADDED", "MODIFIED", "DELETED"]
     key: Key
@@ -77,9 +81,9 @@ class TooOld(Exception):
 
 
 class Cursor:
-    """A reader's place in the log of one resource. Costs nothing while it is idle, however slow its reader is.
+    """A reader's place in the log of one resource. Costs nothing while idle, however slow its reader is.
 
-    A pinned cursor keeps the log from being cut behind it; for readers in this process, which must not miss a change.
+    A pinned cursor keeps the log from being cut behind it: readers in this process must not miss a change.
     """
 
     def __init__(self, storage: Storage, resource: str, revision: int, *, pinned: bool) -> None:
@@ -91,16 +95,19 @@ class Cursor:
         self._news.set()
 
     async def read(self, timeout_s: float | None = None) -> list[Change]:
-        """The changes since the last read, at least one; nothing when the time is over or the storage closes."""
+        """The changes since the last read, at least one; nothing when the time is over or the storage
+        closes.
+        """
+        late = False
         while not (changes := self._storage.since(self._resource, self.revision)):
-            if self._storage.closed:
+            if late or self._storage.closed:
                 return []
             self._news.clear()
             try:
                 async with asyncio.timeout(timeout_s):
                     await self._news.wait()
             except TimeoutError:
-                return []
+                late = True  # look once more: a change may have come in the same instant
         self.revision = changes[-1].after.revision
         return changes
 
@@ -121,7 +128,7 @@ class Storage:
         self._cut: dict[str, int] = defaultdict(lambda: FIRST_REVISION)
         self._cursors: dict[str, set[Cursor]] = defaultdict(set)
 
-    # -- reading ------------------------------------------------------------------------------------------------
+    # -- reading ---------------------------------------------------------------------------------------------
 
     def get(self, key: Key) -> Stored | None:
         """The object, if there is one."""
@@ -136,7 +143,7 @@ class Storage:
         """Every resource that has objects."""
         return (resource for resource, objects in self._objects.items() if objects)
 
-    # -- writing ------------------------------------------------------------------------------------------------
+    # -- writing ---------------------------------------------------------------------------------------------
 
     def add(self, key: Key, object: Object) -> Stored:
         """A new object; Exists."""
@@ -185,7 +192,7 @@ class Storage:
             self._cut[resource] = log[surplus - 1].after.revision
             del log[:surplus]
 
-    # -- following ----------------------------------------------------------------------------------------------
+    # -- following -------------------------------------------------------------------------------------------
 
     def since(self, resource: str, revision: int) -> list[Change]:
         """All changes of a resource after a revision; TooOld."""

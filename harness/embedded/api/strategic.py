@@ -1,13 +1,13 @@
 """Strategic merge patch: lists of objects are merged by a key, and directives reorder, delete and replace.
 
 Directives, by their place:
-    {"$patch": "replace" | "delete"}            in an object: put the rest in its place; in a list's item with the merge
-                                                key: delete that item; in a list's item alone: replace the whole list
+    {"$patch": "replace" | "delete"}            in an object: put the rest in its place. In an item of a list,
+                                                with the merge key: delete that item; alone: replace the list
     {"$retainKeys": [key, …]}                   in an object: everything else is dropped first
-    {"$setElementOrder/LIST": [item, …]}        order of LIST; items that only the server has keep their places
+    {"$setElementOrder/LIST": [item, …]}        order of LIST; the server's own items keep their places
     {"$deleteFromPrimitiveList/LIST": [value]}  takes values out of LIST
-`Shape` says which lists are merged and how; what no shape names is replaced (lists) or merged by key (objects).
-Knows nothing of what the fields mean.
+`Shape` says which lists are merged and how; what no shape names is replaced (lists) or merged by key
+(objects). Knows nothing of what the fields mean.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ ORDER, REMOVE = "$setElementOrder/", "$deleteFromPrimitiveList/"
 
 @dataclass(frozen=True)
 class Shape:
-    """How a field is merged. `key`: a list of objects, merged by that key; `union`: a list of values, merged as a set."""
+    """How a field is merged. `key`: a list of objects, merged by that key; `union`: a list of values,
+    merged as a set.
+    """
 
     fields: Mapping[str, Shape] = field(default_factory=dict)
     key: str = ""
@@ -138,7 +140,9 @@ def _hashable(item: Any) -> Any:
 def _ordered(
     merged: list[Any], wanted: Sequence[Any], existing: Sequence[Any], identity: Callable[[Any], Any]
 ) -> list[Any]:
-    """Items of the patch in its order; the server's own are put before the first of those that they stood before."""
+    """Items of the patch in its order; the server's own are put before the first of those that they stood
+    before.
+    """
     rank = {identity(item): index for index, item in enumerate(wanted)}
     place = {identity(item): index for index, item in enumerate(existing)}
     ours = sorted((item for item in merged if identity(item) in rank), key=lambda item: rank[identity(item)])
@@ -165,7 +169,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-# -- shapes of the built-in kinds -------------------------------------------------------------------------------
+# -- shapes of the built-in kinds ----------------------------------------------------------------------------
 
 
 def _lists(keys: Mapping[str, str]) -> dict[str, Shape]:

@@ -1,4 +1,6 @@
-"""Tables for `kubectl get`: which columns each resource has, and what stands in them. Knows nothing of HTTP."""
+"""Tables for `kubectl get`: which columns each resource has, and what stands in them. Knows nothing of
+HTTP.
+"""
 
 from __future__ import annotations
 
@@ -84,17 +86,25 @@ def _deployment(object: Object) -> list[Any]:
 
 
 def _replica_set(object: Object) -> list[Any]:
-    counts = [object["spec"].get("replicas", 0), _status(object, "replicas"), _status(object, "readyReplicas")]
+    counts = [
+        object["spec"].get("replicas", 0),
+        _status(object, "replicas"),
+        _status(object, "readyReplicas"),
+    ]
     return [*counts, age(object), *_template_cells(object)]
 
 
 def _node(object: Object) -> list[Any]:
-    ready = [item["status"] for item in _status(object, "conditions", default=[]) if item.get("type") == "Ready"]
+    ready = [
+        item["status"] for item in _status(object, "conditions", default=[]) if item.get("type") == "Ready"
+    ]
     state = {"True": "Ready", "False": "NotReady"}.get(ready[0] if ready else "", "Unknown")
     if object.get("spec", {}).get("unschedulable"):
         state += ",SchedulingDisabled"
     prefix = "node-role.kubernetes.io/"
-    roles = sorted(key.removeprefix(prefix) for key in object["metadata"].get("labels") or {} if key.startswith(prefix))
+    roles = sorted(
+        key.removeprefix(prefix) for key in object["metadata"].get("labels") or {} if key.startswith(prefix)
+    )
     addresses = {item.get("type"): item.get("address") for item in _status(object, "addresses", default=[])}
     info = _status(object, "nodeInfo", default={})
     return [
@@ -106,7 +116,9 @@ def _node(object: Object) -> list[Any]:
 
 def _event(object: Object) -> list[Any]:
     involved = object.get("involvedObject") or {}
-    last = object.get("lastTimestamp") or object.get("eventTime") or object["metadata"].get("creationTimestamp")
+    last = (
+        object.get("lastTimestamp") or object.get("eventTime") or object["metadata"].get("creationTimestamp")
+    )
     first = object.get("firstTimestamp") or object.get("eventTime") or last
     source = (object.get("source") or {}).get("component") or object.get("reportingComponent", "")
     return [
@@ -164,7 +176,10 @@ TABLES: Mapping[str, tuple[Sequence[Column], Cells]] = {
         (Column("Type"), *_integers("Data"), AGE),
         lambda item: [item.get("type"), len(item.get("data") or ()), age(item)],
     ),
-    "serviceaccounts": ((*_integers("Secrets"), AGE), lambda item: [len(item.get("secrets") or ()), age(item)]),
+    "serviceaccounts": (
+        (*_integers("Secrets"), AGE),
+        lambda item: [len(item.get("secrets") or ()), age(item)],
+    ),
     "services": (
         (*(Column(name) for name in ("Type", "Cluster-IP", "External-IP", "Port(s)")), AGE),
         _service,
@@ -173,7 +188,10 @@ TABLES: Mapping[str, tuple[Sequence[Column], Cells]] = {
         (Column("Ready"), *_integers("Up-to-date", "Available"), AGE, *_template_columns()),
         _deployment,
     ),
-    "replicasets.apps": ((*_integers("Desired", "Current", "Ready"), AGE, *_template_columns()), _replica_set),
+    "replicasets.apps": (
+        (*_integers("Desired", "Current", "Ready"), AGE, *_template_columns()),
+        _replica_set,
+    ),
     "controllerrevisions.apps": ((Column("Controller"), *_integers("Revision"), AGE), _controller_revision),
     "leases.coordination.k8s.io": (
         (Column("Holder"), AGE),
@@ -205,7 +223,7 @@ def columns_and_cells(kind: Kind) -> tuple[list[Column], Cells]:
     if kind.custom:
         columns, cells = kind.columns, _custom(kind.columns)
     else:
-        columns, cells = TABLES.get(kind.resource, ((AGE,), lambda item: [age(item)]))  # type: ignore[assignment]
+        columns, cells = TABLES.get(kind.resource, ((AGE,), lambda item: [age(item)]))
     if NAMED in columns:
         return list(columns), cells
     return [NAME, *columns], lambda item: [item["metadata"]["name"], *cells(item)]

@@ -1,4 +1,6 @@
-"""Calls a webhook as its clientConfig says: HTTPS to a URL, trusted by the caBundle. Knows nothing of what is reviewed."""
+"""Calls a webhook as its clientConfig says: HTTPS to a URL, trusted by the caBundle. Knows nothing of what
+is reviewed.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ import aiohttp
 
 from harness.embedded.seams import Object
 
+TOLD_BYTES = 200  # of an answer that is an error
 REMEMBERED_CONTEXTS = 64  # a TLS context costs milliseconds to make; there are a handful of webhooks
 
 
@@ -32,7 +35,7 @@ class Caller:
         url = client_config.get("url")
         if not url:
             raise CallFailed(
-                "clientConfig.service is not supported by the embedded cluster, which has no service network; use clientConfig.url"
+                "the embedded cluster has no service network for clientConfig.service; use clientConfig.url"
             )
         if not url.startswith("https://"):
             raise CallFailed(f"clientConfig.url has to begin with https://, not {url!r}")
@@ -46,9 +49,8 @@ class Caller:
             ):
                 body = await response.read()
                 if response.status != 200:
-                    raise CallFailed(
-                        f'Post "{url}": the server answered {response.status}: {body[:200].decode(errors="replace")}'
-                    )
+                    told = body[:TOLD_BYTES].decode(errors="replace")
+                    raise CallFailed(f'Post "{url}": the server answered {response.status}: {told}')
         except TimeoutError:
             raise CallFailed(f'Post "{url}": context deadline exceeded ({timeout_s:g} s)') from None
         except (aiohttp.ClientError, OSError, ValueError) as error:

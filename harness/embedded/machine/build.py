@@ -1,5 +1,4 @@
-"""Builds images into the machine's memory: the files that COPY brings, by image, and an id over all that is
-in them.
+"""Builds images into the machine's memory: the files that COPY brings, and an id over all that is in one.
 
 An image stacks by hard links on what it is made from. Knows nothing of containers; runs in the control plane.
 """
@@ -69,6 +68,10 @@ class Builder:
         self._images, self._into = images, into
         self._built: dict[str, tuple[Image, Layer]] = {}
 
+    def refs(self) -> list[str]:
+        """The names of all images, built or not."""
+        return self._images.refs()
+
     def image(self, ref: str) -> Image:
         """The image of that name in any form; ImageNotFound."""
         definition = self._images.find(ref)
@@ -133,8 +136,9 @@ class Builder:
 
 def _in_layer(step: Copy, origin: Layer, source: str) -> list[Path]:
     """Sources in another image: its own files first, then those that the base shows there."""
-    shown = None if origin.scratch else layout.in_base(os.path.normpath("/" + source))
-    if shown is not None and not os.path.lexists(origin.file("/" + source)):
+    path = "/" + os.path.normpath(source).lstrip("/")
+    shown = None if origin.scratch else layout.in_base(path)
+    if shown is not None and not os.path.lexists(origin.file(path)):
         return [Path(shown)]
     return context.find(step.instruction, origin.root, source)
 

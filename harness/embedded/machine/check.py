@@ -1,5 +1,4 @@
-"""Tries on this host what a machine needs, in a throw-away child that leaves nothing. Knows the remedies,
-too.
+"""Tries on this host what a machine needs, in a throw-away child that leaves nothing, and knows the remedies.
 
 `check` is for the host; this module's `main` is the child.
 """

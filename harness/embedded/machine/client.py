@@ -1,5 +1,4 @@
-"""The machine's runtime as the control plane calls it: `harness.embedded.seams.Runtime` over the socket to
-process 1.
+"""The machine's runtime as the control plane calls it: `seams.Runtime` over the socket to process 1.
 
 Runs in the control plane's event loop. Knows how requests travel (`wire`) and where images are built; nothing
 of how process 1 does what it is asked.
@@ -59,6 +58,10 @@ class RuntimeClient:
     def volumes(self) -> Path:
         """Where the agent keeps pods' volumes and logs, in memory."""
         return layout.VOLUMES
+
+    def refs(self) -> list[str]:
+        """The names of all images of this machine."""
+        return self._builder.refs()
 
     def image(self, ref: str) -> Image:
         """The image of that name, built at its first use; ImageNotFound."""

@@ -1,5 +1,4 @@
-"""Dockerfiles as text: instructions with their lines, words, variables. Knows nothing of what an instruction
-does.
+"""Dockerfiles as text: instructions with their lines, words, variables. Knows nothing of what one does.
 
 `dockerfile-parse` finds the instructions; its own replacement of variables is not used because it turns
 `${v:-word}` into something else without a word.
@@ -49,6 +48,8 @@ def read(path: Path) -> list[Instruction]:
         instruction = Instruction(
             entry["instruction"], entry["value"].strip(), f"{path}:{entry['startline'] + 1}"
         )
+        if not instruction.value:
+            raise instruction.wrong("has no arguments")
         if "<<" in instruction.value and instruction.name in ("COPY", "ADD"):
             raise instruction.wrong(
                 "here-documents are not supported; put the text in a file beside the Dockerfile"

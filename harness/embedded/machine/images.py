@@ -1,9 +1,7 @@
-"""The images that folders hold: DIR/<name>/<tag>/Dockerfile is `name:tag`, DIR/<name>/Dockerfile is
-`name:latest`.
+"""The images in folders: DIR/<name>/<tag>/Dockerfile is `name:tag`, DIR/<name>/Dockerfile is `name:latest`.
 
 `runtime` is the base: on the embedded cluster it is the machine's own root file system, whatever its FROM and
-RUN would install elsewhere. Checks everything that can be known without building. Knows nothing of
-containers.
+RUN would install elsewhere. Checks all that can be known without building. Knows nothing of containers.
 """
 
 from __future__ import annotations
@@ -82,7 +80,7 @@ class Catalogue:
         full = normalise(ref)
         name = familiar(full or ref)
         same = [known for known in self.refs() if known.rpartition(":")[0] == name.rpartition(":")[0]]
-        return same or difflib.get_close_matches(name, self.refs(), n=3, cutoff=0.5)
+        return same or difflib.get_close_matches(name, self.refs(), n=3, cutoff=0.6)
 
     def missing(self, ref: str) -> str:
         """One line that says why there is no such image, and what there is."""

@@ -1,4 +1,4 @@
-"""Process 1 of the machine: makes its mounts and its network, starts the control plane, then serves as `runtime`.
+"""Process 1 of the machine: makes mounts and network, starts the control plane, then serves (`runtime`).
 
 The control plane starts first, since it takes longest; what it asks for meanwhile waits in the socket.
 """
@@ -8,21 +8,11 @@ from __future__ import annotations
 import gc
 import json
 import os
-import selectors
 import signal
 import socket
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.embedded.machine import layout, linux, logger, process, wire
-
-if TYPE_CHECKING:
-    from harness.embedded.machine import children
-
-    0.5  # a container's end is told when its log is complete; its pipes end with its processes
-)
+from harness.embedded.machine import children, layout, linux, logger, network, process, runtime, wire
 
 
 def run(order: dict[str, Any], lifeline: socket.socket, keeper: int) -> int:
@@ -36,19 +26,13 @@ def run(order: dict[str, Any], lifeline: socket.socket, keeper: int) -> int:
     lifeline.sendall(b'{"up": true}\n')
     lifeline.close()
     log_control = _start_logger()
-    from harness.embedded.machine import (
-        children,
-        network,
-    )  # takes a while; the control plane starts meanwhile
-
-    network.make_bridge()
+    network.make_bridge()  # takes a while
     gc.freeze()  # children share this memory as long as nothing writes to it
     return runtime.RuntimeServer(connection, keeper, log_control, control_plane, children.Forge()).serve()
 
 
 def make_mounts() -> None:
-    """The machine's view of the file system: the host's, with a /proc of its own and its state on a tmpfs at
-    /run."""
+    """The machine sees the host's file system, with a /proc of its own and its state on a tmpfs at /run."""
     linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
     linux.mount("proc", "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
     linux.mount("tmpfs", "/run", "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "mode=755")

@@ -1,5 +1,4 @@
-"""The process between the launcher and the machine: makes the namespaces, starts process 1 in them, waits for
-its end.
+"""The process between launcher and machine: makes the namespaces, starts process 1, waits for its end.
 
 Lifeline, a stream socket: the launcher sends one line of JSON (what to start) and later maybe `release`; the
 answer is one line of JSON, {"up": true} or {"error": text}, and `released`. Its end before `release` ends the

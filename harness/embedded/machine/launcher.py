@@ -37,8 +37,7 @@ class Machine:
         self._process, self._lifeline = process, lifeline
         self._handle = os.pidfd_open(process.pid)
         self.pid = process.pid
-        """The keeper, as the host sees it: SIGTERM or SIGKILL to it ends the machine, and it ends after the
-        machine."""
+        """The keeper, as the host sees it: SIGTERM or SIGKILL to it ends the machine; it ends last."""
 
     def release(self) -> None:
         """Lets the machine live on when this process ends; ClusterError if it is gone already."""
@@ -123,7 +122,7 @@ def _start(
         "images": [str(folder.resolve()) for folder in images],
         "fds": list(fds),
         "name": name,
-        # The kernel's signal comes when the starting *thread* ends; only the main one lives as long as the process.
+        # The kernel's signal comes when the starting *thread* ends; only the main one lives on.
         "parent": os.getpid() if threading.current_thread() is threading.main_thread() else None,
     }
     lifeline.settimeout(START_WITHIN_S)

@@ -36,8 +36,7 @@ SOURCE_ROOT = Path(__file__).resolve().parents[3]
 
 @functools.cache
 def base_paths() -> tuple[str, ...]:
-    """The host's paths that a base image shows: the system, this Python, its packages, and the harness
-    itself.
+    """The host's paths that a base image shows: the system, this Python, its packages, the harness.
 
     Directories and files by their real paths, and the links that lead to them; none lies below another.
     """
@@ -58,8 +57,7 @@ def base_paths() -> tuple[str, ...]:
 
 
 def _trail(path: str) -> list[str]:
-    """The links on the way to a path, and where it really lies: a virtual environment's python3 may take
-    several."""
+    """The links on the way to a path, of which a virtual environment's python3 has several, and its end."""
     pending, here, trail = path.split("/")[::-1], "", []
     while pending:
         part = pending.pop()

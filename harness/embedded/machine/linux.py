@@ -31,7 +31,7 @@ PR_SET_NO_NEW_PRIVS = 38
 _AT_RECURSIVE = 0x8000
 _MOUNT_ATTR_RDONLY = 0x1
 _MOUNT_SETATTR = 442  # the same number on every architecture
-_PIVOT_ROOT = {  # its number
+_PIVOT_ROOT = {
     "x86_64": 155,
     "aarch64": 41,
     "riscv64": 41,
@@ -68,14 +68,14 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
 
 
 def bind(source: str, target: str) -> None:
-    """Shows a file, or a directory with everything mounted below it, at `target`; attributes are inherited."""
+    """Shows a file, or a directory with all that is mounted below it, at `target`, with its attributes."""
     mount(source, target, flags=MS_BIND | MS_REC)
 
 
 def make_read_only(target: str) -> None:
-    """Makes a mount and all below it read-only (Linux 5.12.
+    """Makes a mount and all below it read-only (Linux 5.12).
 
-    Remounting would fail on mounts of a parent namespace).
+    Remounting one by one would have to repeat the flags that a parent namespace has locked.
     """
     attributes = (ctypes.c_uint64 * 4)(_MOUNT_ATTR_RDONLY, 0, 0, 0)
     result = _libc.syscall(

@@ -1,5 +1,4 @@
-"""The process that writes containers' logs: one for the machine, so that a chatty container delays nobody
-else.
+"""The process that writes containers' logs: one for the machine, so that a chatty container delays no other.
 
 Control socket, SOCK_SEQPACKET: process 1 sends {"id", "log", "streams": [names]} with one descriptor per
 name; the logger answers {"id"} when all streams of that container have ended and are in the file. A line is
@@ -14,6 +13,8 @@ import os
 import selectors
 import socket
 import time
+
+from harness.embedded.machine import wire
 
 MAX_LINE_BYTES = 16384  # longer ones are cut into several, as container runtimes do
 MAX_LOG_BYTES = 10 << 20  # then the file becomes <log>.1 and a new one begins, as the kubelet does
@@ -85,7 +86,7 @@ def serve(control: socket.socket) -> None:
     while True:
         for key, _ in selector.select():
             if key.fileobj is control:
-                data, fds, _, _ = socket.recv_fds(control, CHUNK_BYTES, 2, socket.MSG_CMSG_CLOEXEC)
+                data, fds = wire.receive(control)
                 if not data:
                     return
                 _begin(selector, json.loads(data), fds)

@@ -9,17 +9,17 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-
-from pyroute2 import IPRoute
+from typing import TYPE_CHECKING
 
 from harness.embedded.machine import linux
+
+if TYPE_CHECKING:
+    from pyroute2 import IPRoute  # imported where it is used: it is large, and only process 1 needs it
 
 BRIDGE = "br0"
 GATEWAY = "10.244.0.1"
 PREFIX_LENGTH = 16
-PER_BLOCK = (
-    254  # .0 and .255 of each block of 256 stay unused: some programs take them for network and broadcast
-)
+PER_BLOCK = 254  # of 256: some programs take .0 and .255 for network and broadcast
 BLOCKS = 255  # 10.244.1.x to 10.244.255.x
 SETTINGS = {
     "ipv4/ip_unprivileged_port_start": "0",
@@ -39,6 +39,8 @@ def address(number: int) -> str:
 
 def make_bridge() -> None:
     """The machine's own side; control plane and pods reach each other over it."""
+    from pyroute2 import IPRoute
+
     _apply({**SETTINGS, "ipv4/ip_forward": "1"})  # so that what leads nowhere is refused at once, not dropped
     with IPRoute() as ip:
         ip.link("set", index=_index(ip, "lo"), state="up")
@@ -54,6 +56,8 @@ def make_sandbox(number: int, hostname: str) -> list[int]:
 
     Returns descriptors of net, ipc and uts.
     """
+    from pyroute2 import IPRoute
+
     with IPRoute() as machine:
         linux.unshare(linux.CLONE_NEWNET | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS)
         spaces = [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in ("net", "ipc", "uts")]
@@ -77,9 +81,7 @@ def _index(ip: IPRoute, name: str) -> int:
 
 
 def _apply(settings: dict[str, str]) -> None:
+    """Sets what the kernel lets us."""
     for name, value in settings.items():
-        with (
-            contextlib.suppress(OSError),
-            open(f"/proc/sys/net/{name}", "w") as setting,
-        ):  # as far as the kernel lets us
+        with contextlib.suppress(OSError), open(f"/proc/sys/net/{name}", "w") as setting:
             setting.write(value)

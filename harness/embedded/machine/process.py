@@ -1,5 +1,4 @@
-"""What a container's process is: its user, limits, capabilities, environment, terminal, and the step into its
-program.
+"""A container's process: user, limits, capabilities, environment, terminal, and the step into its program.
 
 Runs in forked children of process 1, after the container's root is in place. Knows nothing of images and
 pods.
@@ -22,9 +21,7 @@ from typing import NoReturn
 
 from harness.embedded.machine import linux
 
-OPEN_FILES = (
-    65536  # above the 20,000 that load needs; programs that walk all descriptors get slow with a million
-)
+OPEN_FILES = 65536  # load needs 20,000; programs that walk all descriptors get slow with a million
 LAST_CAPABILITY = 40
 KEPT_CAPABILITIES = frozenset((0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31))
 """Docker's default set: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE,

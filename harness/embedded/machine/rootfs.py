@@ -1,11 +1,10 @@
-"""A container's root file system, built in the container's own mount namespace. Runs in a forked child of
-process 1.
+"""A container's root file system, built in the container's mount namespace by a forked child of process 1.
 
 An overlay of the image's files over a small tmpfs that takes what the container writes; a base image also
 shows the host's directories, read-only. Where an image or a volume puts something inside one of those, that
 directory alone is taken apart: each of its entries is shown by itself, beside the new one. (An overlay over
-the host's directories would be shorter, but an unprivileged user may not make one where the host has mounts
-below them.)
+the host's directories would be shorter, but an ordinary user may not make one where the host has mounts below
+them.)
 """
 
 from __future__ import annotations
@@ -98,8 +97,7 @@ def _parted(targets: Sequence[str]) -> set[str]:
 
 
 def _show(root_folder: str, folder: str, name: str, parted: set[str]) -> None:
-    """Shows one entry of a folder of the base in the root's folder, unless the image has a file of its own
-    there."""
+    """Shows one entry of a folder of the base in the root's, unless the image has a file of its own there."""
     path, there = os.path.join(folder, name), f"{root_folder}/{name}"
     mode = os.lstat(path).st_mode
     taken = os.path.lexists(there)

@@ -1,8 +1,9 @@
 """The container runtime that process 1 is: serves the control plane's requests, reaps, tells what ended.
 
-One thread and one loop; what takes time happens in forked children (`children`). Answers the verbs `run_sandbox`,
-`remove_sandbox`, `start`, `signal`, `exec` and `kill` of `wire`; sends the events `hello`, `exit` and `command`.
-Ends, and the machine with it, when the control plane or the keeper ends. Knows nothing of pods' contents.
+One thread and one loop; what takes time happens in forked children (`children`). Answers the verbs
+`run_sandbox`, `remove_sandbox`, `start`, `signal`, `exec` and `kill` of `wire`; sends the events `hello`,
+`exit` and `command`. Ends, and the machine with it, when the control plane or the keeper ends. Knows nothing
+of what is in a pod.
 """
 
 from __future__ import annotations
@@ -19,9 +20,7 @@ from typing import Any
 
 from harness.embedded.machine import children, network, wire
 
-LOG_ENDS_WITHIN_S = (
-    0.5  # a container's end is told when its log is complete; its pipes end with its processes
-)
+LOG_ENDS_WITHIN_S = 0.5  # a container's end is told when its log is complete, which ends with its processes
 
 
 class Refused(Exception):
@@ -110,6 +109,8 @@ class RuntimeServer:
             data, fds = wire.receive(self.connection)
         except BlockingIOError:
             return  # woken because it can be written again
+        except ConnectionError:
+            data, fds = b"", []
         if not data:
             self._selector.unregister(
                 self.connection

@@ -1,5 +1,4 @@
-"""A command that runs in a container, as the control plane holds it: its streams, its end. See
-`seams.Session`.
+"""A command in a container as the control plane holds it: its streams and its end; see `seams.Session`.
 
 Knows nothing of how the command was started.
 """

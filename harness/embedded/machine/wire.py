@@ -14,6 +14,7 @@ is closed.
 
 from __future__ import annotations
 
+import array
 import contextlib
 import json
 import os
@@ -95,5 +96,11 @@ class Outbox:
 
 def receive(connection: socket.socket) -> tuple[bytes, list[int]]:
     """What has arrived; no bytes at the end of the stream. Descriptors are not inheritable."""
-    data, fds, _, _ = socket.recv_fds(connection, CHUNK_BYTES, MAX_FDS, socket.MSG_CMSG_CLOEXEC)
-    return data, fds
+    fds = array.array("i")
+    room = socket.CMSG_SPACE(MAX_FDS * fds.itemsize)
+    # Not socket.recv_fds: it drops the flags, and every container would inherit what arrives.
+    data, ancillary, _, _ = connection.recvmsg(CHUNK_BYTES, room, socket.MSG_CMSG_CLOEXEC)
+    for level, kind, content in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
+    return data, fds.tolist()

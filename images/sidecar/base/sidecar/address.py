@@ -19,7 +19,7 @@ _FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6, "unix": socket.AF
 
 
 class Address(NamedTuple):
-    """One address: `family` is inet, inet6 or unix; `host` is a literal address, or the path of a unix socket."""
+    """One address: `family` is inet, inet6 or unix; `host` is a literal address or a unix socket's path."""
 
     family: str
     host: str
@@ -59,7 +59,7 @@ def parse(text: str, variable: str) -> Address:
         packed = socket.inet_pton(_FAMILIES[family], host[1:-1] if bracketed else host)
     except (OSError, ValueError):
         raise ConfigError(
-            f"{variable}: {text!r} is no address; give an IPv4 address, an IPv6 address in brackets, or unix:/PATH"
+            f"{variable}: {text!r} is no address; give IPv4, IPv6 in brackets, or unix:/PATH"
         ) from None
     return Address(family, socket.inet_ntop(_FAMILIES[family], packed), int(port))
 

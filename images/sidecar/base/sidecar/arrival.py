@@ -1,4 +1,4 @@
-"""How a starting process comes to serve: binds, takes over, or waits in silence. Knows nothing of drains or signals.
+"""How a starting process comes to serve: binds, takes over, or waits in silence. Knows nothing of drains.
 
 Environment is no proof of a living predecessor, and a file is none either: the processes that share the
 directory are asked, and where nobody serves the addresses are bound. An address in use means that somebody is

@@ -84,8 +84,9 @@ class Process:
             self._enter(
                 "silent" if self._role is Role.SILENT else "arriving", settled=self._role is Role.SILENT
             )
-            arriving = asyncio.ensure_future(self._arrive())
-            await asyncio.wait({arriving, self._told_to_end}, return_when=asyncio.FIRST_COMPLETED)
+            arriving = self._loop.create_task(self._arrive())
+            waiting: set[asyncio.Future[Any]] = {arriving, self._told_to_end}
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if arriving.done() and not arriving.result():
                 code, reason = 1, self._reason
             else:
@@ -106,12 +107,13 @@ class Process:
             return False
         if self._taking is None:
             self._log("listening", listeners=[str(address) for address, _ in self._listeners.offered()])
+            _settle_memory()
             self._listeners.start()
-            self._committed = self._settled = True
-            self._work()
+            self._log.role = "working"
             self._log("accepting")
-        else:
-            self._work()
+            self._committed = self._settled = True
+            self._enter("working")
+        directory.sweep(self._config.directory, self._config.generation)
         return True
 
     async def _ask(self, path: str) -> SuccessorSide | None:
@@ -127,14 +129,6 @@ class Process:
             if side.reason != frames.NOT_SERVING:
                 self._log("handover_aborted", reason=side.reason, outcome=outcome.name.lower())
         return side
-
-    def _work(self) -> None:
-        self._log.role = "working"
-        self._enter("working")
-        directory.sweep(self._config.directory, self._config.generation)
-        # What lives now lives long: collections need not look at it again.
-        gc.collect()
-        gc.freeze()
 
     def _enter(self, phase: str, settled: bool | None = None) -> None:
         self._phase = phase
@@ -162,6 +156,7 @@ class Process:
             self._service.pool.put(await self._service.pool.connect())
         except (OSError, TimeoutError) as error:
             self._log("upstream_unreachable", upstream=str(self._config.upstream), reason=str(error))
+        _settle_memory()
 
     def start_accepting(self) -> None:
         """On all listeners."""
@@ -274,6 +269,12 @@ def main() -> int:
     except SidecarError as error:
         sys.stderr.write(f"sidecar: {error}\n")
         return 1
+
+
+def _settle_memory() -> None:
+    """What lives now lives long: later collections need not look at it, and do not stall connections for it."""
+    gc.collect()
+    gc.freeze()
 
 
 async def _live(config: Config, role: Role) -> int:

@@ -22,7 +22,7 @@ _SPACE = socket.CMSG_SPACE(frames.MAX_DESCRIPTORS * array.array("i").itemsize)
 
 
 class Channel:
-    """Calls `on_frame(frame, descriptors)`, `on_fault(error)`, and `on_lost()` once, when the peer has gone."""
+    """Calls `on_frame(frame, descriptors)`, `on_fault(error)`, and `on_lost()` once, if the peer ends."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock

@@ -1,4 +1,4 @@
-"""The directory that both containers share, and the control sockets in it. Knows nothing of what is said on them.
+"""The directory that both containers share, and the control sockets in it. Knows nothing of what is said.
 
 Every process listens on `<generation>.sock`, put in place by a rename, so that a path is live from its first
 moment and a process only ever replaces its own generation's. Which process serves is asked of the processes:
@@ -37,7 +37,7 @@ def ensure(directory: str) -> None:
         raise LocalHandoverError(f"{directory} is no directory; remove it or set SIDECAR_HANDOVER_DIR")
     if status.st_uid != os.geteuid():
         raise LocalHandoverError(
-            f"{directory} belongs to uid {status.st_uid}, this process is uid {os.geteuid()}; run both as one user"
+            f"{directory} belongs to uid {status.st_uid}, this is uid {os.geteuid()}; run both as one user"
         )
     if status.st_mode & 0o077:
         raise LocalHandoverError(
@@ -100,8 +100,11 @@ def same_user(sock: socket.socket) -> bool:
 
 
 def sweep(directory: str, generation: str) -> None:
-    """Removes what dead processes left; only the working process does so. A refusal is proof of death, since paths
-    appear after listen(); the lock keeps a new process from appearing between the proof and the removal."""
+    """Removes what dead processes left; only the working process does so.
+
+    A refusal is proof of death, since paths appear after listen(); the lock keeps new ones from appearing
+    between the proof and the removal.
+    """
     with _locked(directory):
         for path in others(directory, generation):
             with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock, contextlib.suppress(OSError):

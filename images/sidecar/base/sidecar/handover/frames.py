@@ -1,29 +1,26 @@
 """The wire format of the control channel, version 1 (docs/handover-protocol.md tells it at length).
 
-Channel: a unix SEQPACKET socket, `<directory>/<generation>.sock`; every process of the sidecar listens on its
-own. Frame: one record = header (magic `HU`, format 1, kind, length of the payload; network order) + a JSON
-object. Initiator: whoever connects. It sends `request` (a successor) or `watch` (hook, probe, a silent
-predecessor) first.
+Channel: a unix SEQPACKET socket, `<directory>/<generation>.sock`; every process listens on its own.
+Frame: one record = header (magic `HU`, format 1, kind, payload's length; network order) + a JSON object.
+Initiator: whoever connects. It sends `request` (a successor) or `watch` (hook, probe, a silent predecessor).
 
-    successor                                    predecessor
+    successor                                     predecessor
       request {protocols, generation, release}  ->
-                                                <-  offer {protocol, generation, release, listeners} +
-                                                descriptors
+                                                <-  offer {protocol, generation, release, listeners} + fds
       prepared                                  ->      the sockets are checked, the successor is warm
-                                                <-  accept          (where connections will move, before it)
+                                                <-  accept          (connections will move before this)
       accepting                                 ->      it accepts, as the predecessor still does
                                                 <-  commit          the predecessor accepts no more
-                                                <-  drained {finished, told, forced, …}
+                                                <-  drained {finished, told, forced, forced_silent}
       released                                  ->      the successor handed over to one of its own
-    abort {reason} from either side, at any step before the commit; afterwards a successor's abort gives all
-    back.
+    abort {reason}: from either side before the commit; afterwards from the successor, which gives all back.
 
-Pairing: a hand-over is one connection, its frames strictly in turn. It stays open until one side ends: its
-end is how the other notices. To `watch` the answer is `state`, at once and after every change. Partial reads:
-SEQPACKET has none; a record cut short (MSG_TRUNC, MSG_CTRUNC, a wrong length) is a broken peer. Unknown kinds
-and unknown fields are ignored, so that a later protocol may add some. Descriptors: an array in `offer`, in
-the order of `listeners`. A sender keeps its own copies, whether sending worked or not; a receiver owns what
-it received and closes what it refuses.
+Pairing: one connection, its frames strictly in turn, open until one side ends: that is
+how the other notices. To `watch` the answer is `state`, at once and after every change.
+Partial reads: SEQPACKET has none; a record cut short (MSG_TRUNC, MSG_CTRUNC, wrong length): a broken peer.
+Unknown kinds and unknown fields are ignored, so that a later protocol may add some.
+Descriptors: an array in `offer`, in the order of `listeners`. A sender keeps its own copies, whether sending
+worked or not; a receiver owns what it received and closes what it refuses.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The hand-over as two state machines, all transitions in one table each. Knows no socket, clock or frame format.
+"""The hand-over as two state machines, each a table of all its transitions. Knows no socket, clock or frame.
 
 Invariant: until the step (YIELDING, ACCEPTING) the predecessor accepts, whatever happens; afterwards it
 accepts again when the successor is lost or gives back. An event that is not in the table is illegal and

@@ -16,7 +16,7 @@ _AGAIN_S = 0.01  # between two looks for a process that has not started yet
 
 
 def states(path: str, deadline: float) -> Iterator[dict[str, Any]]:
-    """Every state of the process at a path, from the present one on, until it ends or the deadline (monotonic).
+    """Every state of the process at a path, the present one first, until it ends or the deadline (monotonic).
 
     Waits for the process as long as nobody listens: a file alone may be an earlier process's.
     """

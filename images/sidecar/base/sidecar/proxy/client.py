@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sidecar.proxy.answers import answer
 from sidecar.proxy.body import BadBodyError, Chunks, Length
@@ -89,8 +89,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is up."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
         self._deadline = self._service.now + self._service.limits.idle_s
         self._service.arrived(self)
 

@@ -1,4 +1,4 @@
-"""Heads of requests and responses: checked, and rewritten for the other side. Bytes in, bytes out; no sockets.
+"""Heads of requests and responses: checked, and rewritten for the other side. Bytes in, bytes out.
 
 llhttp (through httptools, in its strict mode) checks the grammar: bare LF, folded lines, a space before the
 colon, conflicting lengths. Only then one regular expression cuts out the fields that concern a proxy, which
@@ -34,7 +34,7 @@ _OF_REQUEST = re.compile(rb"\r\n((?i:" + _REQUEST_FIELDS + rb")):([^\r\n]*)")
 _OF_RESPONSE = re.compile(rb"\r\n((?i:" + _RESPONSE_FIELDS + rb")):([^\r\n]*)")
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~%!$&'()*+;=-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
-_ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#@]+)(.*)", re.DOTALL)
+_ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#@]+)([/?].*|)", re.DOTALL)
 # What one hop's Connection may name without it being a field of that name.
 _NOT_NAMES = frozenset({b"close", b"keep-alive", b"upgrade", b"te", b"http2-settings"})
 

@@ -1,4 +1,4 @@
-"""What all connections share: limits, the stamp on every response, the clock, the upstream pool, and the drain.
+"""What all connections share: limits, the stamp on every response, clock, upstream pool, and the drain.
 
 Knows nothing of sockets that listen, nor of why a drain begins.
 """
@@ -68,7 +68,7 @@ class Service:
         self._ticking = self._loop.call_later(TICK_S, self._tick)
 
     def start_drain(self, idle_s: float, deadline_s: float, done: Callable[[dict[str, int]], None]) -> None:
-        """From now on each connection is told to close with its next answer; `done(counts)` when none is left.
+        """Each connection is told to close with its next answer; `done(counts)` when all have gone.
 
         A connection that is silent for `idle_s` is closed, and at the deadline so is every other.
         """

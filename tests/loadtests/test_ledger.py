@@ -1,0 +1,127 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.record.ledger import LATE_MS, SLOT_S, LoadLedger
+from loadtests import ledger
+
+fates = st.lists(st.booleans(), max_size=80)
+
+
+def read(kept: ledger.Ledger) -> LoadLedger:
+    return LoadLedger.model_validate(kept.document())
+
+
+def played(right: list[bool]) -> ledger.Ledger:
+    """One client whose requests end well or not, one a second."""
+    kept = ledger.Ledger("worker-0", 1000.0)
+    client = kept.client("w.keep-alive.0", "keep-alive", "pod-1")
+    for number, ends_well in enumerate(right):
+        at = 1000.0 + number
+        client.begin(at)
+        if ends_well:
+            client.answered(at, at + 0.25, "v1")
+        else:
+            client.failed(at, at + 0.25, "eof", "no answer", None)
+    return kept
+
+
+@given(fates)
+def test_every_request_is_either_answered_or_failed(right: list[bool]) -> None:
+    kept = played(right)
+    kept.stop(2000.0)
+    client = read(kept).clients[0]
+    answered = [number for first, last in client.answered for number in range(first, last + 1)]
+    assert answered == [number for number, well in enumerate(right, 1) if well]
+    assert [failure.sequence for failure in client.failures] == [
+        number for number, well in enumerate(right, 1) if not well
+    ]
+    assert client.sent == ([(1, len(right))] if right else [])
+
+
+@given(fates)
+def test_slots_add_up_to_the_requests(right: list[bool]) -> None:
+    slots = read(played(right)).slots
+    assert sum(slot.sent for slot in slots) == sum(slot.ended for slot in slots) == len(right)
+    assert sum(slot.answered for slot in slots) == sum(right)
+    assert sum(slot.failed for slot in slots) == len(right) - sum(right)
+    assert sum(sum(slot.latency_us.values()) for slot in slots) == sum(right)
+    assert sum(slot.versions.get("v1", 0) for slot in slots) == sum(right)
+
+
+def test_requests_count_in_the_slot_of_their_intended_time_and_versions_in_that_of_their_end() -> None:
+    slots = {slot.at: slot for slot in read(played([True])).slots}
+    assert {at: (slot.sent, slot.answered, slot.ended) for at, slot in slots.items()} == {
+        1000.0: (1, 1, 0),
+        1000.2: (0, 0, 1),
+    }
+    assert slots[1000.0].latency_us == {250000: 1}
+    assert slots[1000.2].versions == {"v1": 1}
+
+
+def test_a_million_requests_are_one_range() -> None:
+    kept = ledger.Ledger("worker-0", 0.0)
+    client = kept.client("w.post.0", "post", "pod-1")
+    client.sent = 1_000_000
+    assert read(kept).clients[0].answered == [(1, 1_000_000)]
+
+
+def test_a_request_in_flight_is_neither_answered_nor_failed_and_fails_when_the_run_ends() -> None:
+    kept = played([True])
+    client = kept.client("w.stream.0", "stream", "pod-1")
+    client.begin(1001.0)
+    assert (read(kept).clients[1].answered, read(kept).clients[1].failures) == ([], [])
+    kept.stop(1002.0)
+    failure = read(kept).clients[1].failures[0]
+    assert (failure.sequence, failure.kind, failure.detail) == (1, "timeout", "no answer when the run ended")
+
+
+def test_connections_tell_how_they_ended() -> None:
+    kept = ledger.Ledger("worker-0", 0.0)
+    client = kept.client("w.post.0", "post", "pod-1")
+    for how in ("told", "closed", "broken", "client"):
+        connection = ledger.Connection(1.0)
+        connection.end(how, 2.0)
+        client.connections.append(connection)
+    client.connections.append(ledger.Connection(3.0))
+    connections = read(kept).connections
+    assert [connection.how for connection in connections] == ["told", "closed", "broken", "client", "open"]
+    assert [connection.told_at for connection in connections] == [2.0, None, None, None, None]
+    assert [connection.ended for connection in connections] == [2.0, 2.0, 2.0, 2.0, None]
+
+
+def test_progress_is_told_while_it_runs() -> None:
+    kept = played([True, False, True])
+    assert kept.progress() == {"sent": 3, "failed": 1, "running": True}
+    kept.stop(2000.0)
+    assert kept.progress()["running"] is False
+    assert read(kept).stopped == 2000.0
+
+
+def test_a_request_is_late_only_when_its_client_was_free() -> None:
+    punctuality = ledger.Punctuality()
+    punctuality.sent(ready=10.0, now=10.04)
+    punctuality.sent(ready=10.0, now=10.06)
+    assert (punctuality.requests, punctuality.late) == (2, 1)
+    assert round(punctuality.max_lag_s, 6) == 0.06
+
+
+def test_a_request_is_late_when_the_whole_generator_is() -> None:
+    punctuality = ledger.Punctuality()
+    punctuality.beat(10.0)
+    punctuality.sent(ready=10.5, now=10.5)  # the beat is overdue by 0.48 s
+    punctuality.beat(10.5)
+    punctuality.sent(ready=10.5, now=10.5)  # the last beat was
+    punctuality.beat(10.52)
+    punctuality.sent(ready=10.53, now=10.53)
+    assert punctuality.late == 2
+
+
+@given(st.integers(0, 10**9))
+def test_a_latency_keeps_three_digits_and_is_never_better_than_it_was(microseconds: int) -> None:
+    kept = ledger.three_digits(microseconds)
+    assert microseconds <= kept <= microseconds * 1.01
+    assert len(str(kept).rstrip("0")) <= 3
+
+
+def test_constants_are_the_harness_constants() -> None:
+    assert (ledger.SLOT_S, ledger.LATE_S * 1000) == (SLOT_S, LATE_MS)

@@ -1,0 +1,296 @@
+"""What the integration tests share: an application, sidecar processes, and a client that never retries."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import socket
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).parents[2] / "images" / "sidecar" / "base"
+# How long a step may take on a busy machine before the test says that it did not come.
+WITHIN_S = 15.0
+
+
+async def eventually(check: Callable[[], Any], what: str, within: float = WITHIN_S) -> Any:
+    """Polls until `check` gives something true."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + within
+    while not (found := check()):
+        assert loop.time() < deadline, f"not within {within:g} s: {what}"
+        await asyncio.sleep(0.005)
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+class Answer:
+    """A response, read to its end."""
+
+    def __init__(self, status: int, headers: dict[str, str], body: bytes, interim: list[int]) -> None:
+        self.status, self.headers, self.body, self.interim = status, headers, body, interim
+
+    @property
+    def closes(self) -> bool:
+        return "close" in self.headers.get("connection", "")
+
+
+class Client:
+    """One connection; never retries, never reconnects."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    @classmethod
+    async def connect(cls, port: int, host: str = "127.0.0.1") -> Client:
+        return cls(*await asyncio.open_connection(host, port, limit=1 << 20))
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def head(self) -> tuple[int, dict[str, str]]:
+        raw = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), WITHIN_S)
+        lines = raw.decode("latin-1").split("\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in lines[1:] if line)
+        return int(lines[0].split(" ")[1]), headers
+
+    async def answer(self, head_only: bool = False) -> Answer:
+        interim = []
+        status, headers = await self.head()
+        while status < 200:
+            interim.append(status)
+            status, headers = await self.head()
+        body = b""
+        if head_only or status in (204, 304):
+            pass
+        elif "chunked" in headers.get("transfer-encoding", ""):
+            while size := int(await self.reader.readuntil(b"\r\n"), 16):
+                body += (await self.reader.readexactly(size + 2))[:-2]
+            await self.reader.readuntil(b"\r\n")
+        elif "content-length" in headers:
+            body = await asyncio.wait_for(self.reader.readexactly(int(headers["content-length"])), WITHIN_S)
+        else:
+            body = await asyncio.wait_for(self.reader.read(), WITHIN_S)
+        return Answer(status, headers, body, interim)
+
+    async def get(self, path: str = "/", **headers: str) -> Answer:
+        extra = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+        self.send(f"GET {path} HTTP/1.1\r\nHost: test\r\n{extra}\r\n".encode())
+        return await self.answer()
+
+    async def post(self, body: bytes, name: str) -> Answer:
+        self.send(
+            f"POST /echo HTTP/1.1\r\nHost: test\r\nx-request-id: {name}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
+        return await self.answer()
+
+    async def rest(self) -> bytes:
+        """Everything until the other side closes."""
+        return await asyncio.wait_for(self.reader.read(), WITHIN_S)
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+class App:
+    """The application: answers by path, counts what it executed by x-request-id, keeps the heads it saw."""
+
+    def __init__(self) -> None:
+        self.executed: Counter[str] = Counter()
+        self.heads: list[bytes] = []
+        self.released = asyncio.Event()
+        self.port = 0
+        self.connections = 0
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, limit=1 << 22)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self.connections += 1
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                while await self._serve(reader, writer):
+                    pass
+        finally:
+            writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        head = await reader.readuntil(b"\r\n\r\n")
+        self.heads.append(head)
+        method, path, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
+        headers = dict(line.lower().split(": ", 1) for line in head.decode("latin-1").split("\r\n")[1:] if line)
+        if "expect" in headers and path != "/refuse":
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        body = b""
+        if path != "/refuse":
+            body = await self._body(reader, headers)
+        self.executed[headers.get("x-request-id", "?")] += 1
+        return await self._answer(writer, method, path, body)
+
+    async def _body(self, reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
+        if "content-length" in headers:
+            return await reader.readexactly(int(headers["content-length"]))
+        body = b""
+        if "transfer-encoding" in headers:
+            while size := int((await reader.readuntil(b"\r\n")).split(b";")[0], 16):
+                body += (await reader.readexactly(size + 2))[:-2]
+            while await reader.readuntil(b"\r\n") != b"\r\n":
+                pass
+        return body
+
+    async def _answer(self, writer: asyncio.StreamWriter, method: str, path: str, body: bytes) -> bool:
+        if path == "/echo":
+            content = hashlib.sha256(body).hexdigest().encode()
+        elif path == "/stream":
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for number in range(20):
+                writer.write(b"5\r\n%04d\n\r\n" % number)
+                await writer.drain()
+                await asyncio.sleep(0.02)
+            writer.write(b"0\r\n\r\n")
+            return True
+        elif path == "/hold":  # answers when the test lets it
+            await self.released.wait()
+            content = b"held"
+        elif path == "/vanish":
+            return False
+        elif path == "/half":
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+            return False
+        elif path == "/until-close":
+            writer.write(b"HTTP/1.0 200 OK\r\n\r\nall of it")
+            return False
+        elif path == "/garbage":
+            writer.write(b"SSH-2.0-nonsense\r\n\r\n")
+            return False
+        elif path == "/big":
+            content = b"x" * 8_000_000
+        elif path == "/refuse":
+            writer.write(b"HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n")
+            return False
+        elif path == "/none":
+            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+            return True
+        else:
+            content = b"ok"
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content))
+        if method != "HEAD":
+            writer.write(content)
+            await writer.drain()
+        return True
+
+
+class Sidecar:
+    """One process of the sidecar."""
+
+    def __init__(self, process: asyncio.subprocess.Process, environment: dict[str, str]) -> None:
+        self.process, self.environment = process, environment
+        self.log: list[dict[str, Any]] = []
+        assert process.stdout is not None
+        self._reading = asyncio.create_task(self._read(process.stdout))
+
+    async def _read(self, output: asyncio.StreamReader) -> None:
+        async for line in output:
+            self.log.append(json.loads(line))
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        return [line for line in self.log if line["event"] == name]
+
+    async def saw(self, name: str, count: int = 1) -> dict[str, Any]:
+        def enough() -> list[dict[str, Any]]:
+            found = self.events(name)
+            return found if len(found) >= count else []
+
+        found = await eventually(enough, f"{name} x {count}; seen: {[line['event'] for line in self.log]}")
+        return dict(found[count - 1])
+
+    async def run(self, module: str) -> tuple[int, str]:
+        """Runs the hook or the probe of this container."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-S",
+            "-m",
+            module,
+            env=self.environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, output.decode()
+
+    async def end(self, signal_number: int = 15) -> int:
+        if self.process.returncode is None:
+            self.process.send_signal(signal_number)
+        code = await asyncio.wait_for(self.process.wait(), WITHIN_S)
+        await self._reading
+        return code
+
+
+class Pod:
+    """What a pod's containers share: the application, the port, the directory."""
+
+    def __init__(self, app: App, directory: Path) -> None:
+        self.app, self.directory = app, directory
+        self.port = free_port()
+        self.sidecars: list[Sidecar] = []
+
+    def environment(self, version: int | None = None, alt: int | None = None, **more: str) -> dict[str, str]:
+        release = self.directory.parent / f"release-{version}"
+        release.write_text(f"v{version}\n")
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(PACKAGE),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "SIDECAR_LISTEN": f"127.0.0.1:{self.port}",
+            "SIDECAR_UPSTREAM": f"127.0.0.1:{self.app.port}",
+            "SIDECAR_HANDOVER_DIR": str(self.directory),
+            "SIDECAR_RELEASE_FILE": str(release),
+            "SIDECAR_DRAIN_IDLE_S": "1",
+            "SIDECAR_STOP_S": "2",
+            **more,
+        }
+        if version is not None:
+            environment["SIDECARSET_VERSION"] = str(version)
+        if alt is not None:
+            environment["SIDECARSET_VERSION_ALT"] = str(alt)
+        return environment
+
+    async def start(self, version: int | None = None, alt: int | None = None, **more: str) -> Sidecar:
+        """Starts a process; does not wait for it."""
+        environment = self.environment(version, alt, **more)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "sidecar", env=environment, stdout=asyncio.subprocess.PIPE
+        )
+        sidecar = Sidecar(process, environment)
+        self.sidecars.append(sidecar)
+        return sidecar
+
+    async def client(self) -> Client:
+        return await Client.connect(self.port)

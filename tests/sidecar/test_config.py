@@ -1,0 +1,81 @@
+"""The environment: defaults, and one clear line for what is wrong."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sidecar.address import Address, parse
+from sidecar.config import read
+from sidecar.errors import ConfigError
+
+
+def test_an_empty_environment_has_sane_defaults() -> None:
+    config = read({})
+    assert config.listen == (Address("inet", "0.0.0.0", 9091),)
+    assert config.upstream == Address("inet", "127.0.0.1", 8080)
+    assert config.directory == f"/dev/shm/sidecar-{os.geteuid()}"
+    assert (config.version, config.alt, config.generation) == (None, 0, "unset")
+    assert config.drain_deadline_s + config.handover_timeout_s < 30  # a pod's usual grace
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:80", Address("inet", "127.0.0.1", 80)),
+        ("localhost:80", Address("inet", "127.0.0.1", 80)),
+        ("[::]:9091", Address("inet6", "::", 9091)),
+        ("[0:0::1]:9091", Address("inet6", "::1", 9091)),
+        ("unix:/run/a.sock", Address("unix", "/run/a.sock")),
+    ],
+)
+def test_addresses_are_read(text: str, address: Address) -> None:
+    assert parse(text, "X") == address
+    assert parse(str(address), "X") == address
+
+
+def test_listeners_are_a_list() -> None:
+    config = read({"SIDECAR_LISTEN": "0.0.0.0:1, [::]:1,unix:/tmp/x"})
+    assert [str(one) for one in config.listen] == ["0.0.0.0:1", "[::]:1", "unix:/tmp/x"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SIDECAR_LISTEN", "9091"),
+        ("SIDECAR_LISTEN", "host:9091"),
+        ("SIDECAR_LISTEN", "::1:9091"),
+        ("SIDECAR_LISTEN", "[127.0.0.1]:9091"),
+        ("SIDECAR_LISTEN", "0.0.0.0:0"),
+        ("SIDECAR_LISTEN", "0.0.0.0:65536"),
+        ("SIDECAR_LISTEN", "0.0.0.0:1,0.0.0.0:1"),
+        ("SIDECAR_LISTEN", "unix:relative"),
+        ("SIDECAR_UPSTREAM", "unix:/" + "a" * 108),
+        ("SIDECAR_UPSTREAM", ""),
+        ("SIDECAR_HANDOVER_DIR", "relative"),
+        ("SIDECAR_HANDOVER_DIR", "/" + "a" * 61),
+        ("SIDECAR_DRAIN_DEADLINE_S", "soon"),
+        ("SIDECAR_DRAIN_DEADLINE_S", "0"),
+        ("SIDECAR_DRAIN_DEADLINE_S", "nan"),
+        ("SIDECAR_DRAIN_DEADLINE_S", "-1"),
+        ("SIDECAR_HEADER_LIMIT", "64k"),
+        ("SIDECAR_HEADER_LIMIT", "0"),
+    ],
+)
+def test_what_is_wrong_is_one_line_that_names_the_variable(name: str, value: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read({name: value})
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_release_comes_from_the_image(tmp_path: Path) -> None:
+    path = tmp_path / "release"
+    path.write_text("v1.2-rc.1\n")
+    assert read({"SIDECAR_RELEASE_FILE": str(path)}).release == "v1.2-rc.1"
+    assert read({"SIDECAR_RELEASE_FILE": str(path) + "x"}).release == "unreleased"
+    path.write_text("v1\r\nx-evil: 1")
+    with pytest.raises(ConfigError, match="release"):
+        read({"SIDECAR_RELEASE_FILE": str(path)})

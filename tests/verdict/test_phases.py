@@ -1,0 +1,78 @@
+import pytest
+
+from harness.verdict.phases import Phases, Place, flips, window
+from tests.verdict import synthetic
+
+PATCHED = 1000.0
+HOT = synthetic.upgrade(1, PATCHED)
+NEXT = synthetic.upgrade(2, PATCHED + 10)
+COLD = synthetic.upgrade(1, PATCHED, mode="cold")
+
+
+@pytest.mark.parametrize(
+    ("pod", "after", "phase", "upgrade"),
+    [
+        ("app-0", -1.0, "steady", None),
+        ("app-0", 0.05, "steady", 1),
+        ("app-0", 0.1, "upgrade", 1),
+        ("app-0", 0.5, "migration", 1),
+        ("app-0", 1.27, "migration", 1),  # the gap between migration and reset
+        ("app-0", 1.4, "reset", 1),
+        ("app-0", 2.0, "settled", 1),
+        ("app-1", 0.5, "steady", 1),
+        ("app-0", 9.0, "settled", None),
+        ("app-1", 10.5, "steady", 2),
+        ("app-0", 10.5, "migration", 2),
+        ("somebody-else", 0.5, "steady", 1),
+    ],
+)
+def test_moment_is_put_into_the_phase_that_began_last(
+    pod: str, after: float, phase: str, upgrade: int | None
+) -> None:
+    place = Phases([NEXT, HOT]).at(pod, PATCHED + after)
+    assert (place.phase, place.upgrade) == (phase, upgrade)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "phase"),
+    [
+        (-1.0, 0.5, "migration"),  # sent in peace, failed in the migration
+        (0.5, 1.4, "reset"),  # both disturbed: where it ended
+        (1.4, 5.0, "reset"),  # sent in the reset, failed later
+        (-1.0, 5.0, "upgrade"),  # lasted through all of it
+        (-2.0, -1.0, "steady"),
+        (4.0, 5.0, "settled"),
+        (-1.0, 0.06, "upgrade"),  # failed just before the phase, which the watch sees to 50 ms
+        (1.65, 1.66, "reset"),  # sent just after the reset
+        (1.7, 1.71, "settled"),
+    ],
+)
+def test_what_lasts_is_put_where_it_met_an_upgrade(start: float, end: float, phase: str) -> None:
+    assert Phases([HOT]).during("app-0", PATCHED + start, PATCHED + end) == Place(
+        phase,
+        1 if phase not in ("steady", "settled") or start == 1.7 else None,  # type: ignore[arg-type]
+    )
+
+
+def test_pod_whose_upgrade_broke_off_stays_in_its_phase() -> None:
+    broken = HOT.model_copy(deep=True)
+    broken.settled = None
+    del broken.pods[0].phases[2:]
+    broken.pods[0].phases[1].end = None
+    assert Phases([broken]).at("app-0", PATCHED + 60) == Place("migration", 1)
+    assert window(broken) == (PATCHED, None)
+
+
+def test_window_ends_with_the_last_pods_reset() -> None:
+    assert window(HOT) == (PATCHED, HOT.pods[1].phases[2].end)
+
+
+def test_window_of_a_cold_upgrade_ends_when_the_last_container_runs() -> None:
+    assert window(COLD) == (PATCHED, COLD.pods[1].phases[0].end)
+
+
+def test_every_pod_flips_once_and_a_cold_upgrade_never() -> None:
+    assert [(flip.pod, flip.start) for flip in flips(HOT)] == [
+        (pod.name, pod.phases[1].start) for pod in HOT.pods
+    ]
+    assert not list(flips(COLD))
