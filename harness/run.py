@@ -112,9 +112,8 @@ def execute(options: RunOptions, cluster: Cluster, progress: Progress, before_te
         begin = time.monotonic()
         cluster.up()
         seen.cluster = cluster.info()
-        seen.images = {ref: cluster.image(ref) for ref in images_needed(options.subject)}
         progress.note(f"{cluster.kind} cluster is up after {time.monotonic() - begin:.1f} s")
-        _on_cluster(options, cluster.client, progress, seen)
+        _on_cluster(options, cluster, progress, seen)
     except InputError:
         before_teardown()
         folder.rmdir()
@@ -140,11 +139,12 @@ def _reserve(options: RunOptions, started: float) -> Path:
     return folder
 
 
-def _on_cluster(options: RunOptions, connect: Callable[[], ApiClient], progress: Progress, seen: Seen) -> None:
+def _on_cluster(options: RunOptions, cluster: Cluster, progress: Progress, seen: Seen) -> None:
     """Everything between cluster up and cluster down."""
-    subject, api = options.subject, connect()
+    subject, api = options.subject, cluster.client()
     addresses = _deploy(options, api)
     progress.pods(list(addresses))
+    seen.images = {ref: cluster.image(ref) for ref in images_needed(subject)}
     targets = [Target(pod, ip, subject.port) for pod, ip in addresses.items()]
     load = Load(api, NAMESPACE, targets, version_header=options.version_header)
     load.start()
@@ -153,7 +153,7 @@ def _on_cluster(options: RunOptions, connect: Callable[[], ApiClient], progress:
         with _totals(load, progress):
             time.sleep(WARM_UP_S)
             driver.run_upgrades(
-                connect,
+                cluster.client,
                 NAMESPACE,
                 subject,
                 list(addresses),

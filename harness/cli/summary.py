@@ -38,16 +38,20 @@ def print_summary(console: Console, report: Report, folder: Path) -> None:
             console.print(table)
         for gate in scenario.gates:
             if gate.outcome not in ("passed", "skipped"):
-                console.print(f"[{STYLE[gate.outcome]}]{gate.name}[/]: required {gate.required}; observed {gate.observed}")
+                console.print(
+                    f"[{STYLE[gate.outcome]}]{gate.name}[/]: required {gate.required}; observed {gate.observed}",
+                    soft_wrap=True,
+                )
         for failure in scenario.failures[:SHOWN_FAILURES]:
             console.print(
                 f"  {failure.kind}: {failure.client}-{failure.sequence} at {failure.pod}, phase {failure.phase}: "
                 f"{failure.detail}",
                 highlight=False,
                 markup=False,
+                soft_wrap=True,
             )
         if len(scenario.failures) > SHOWN_FAILURES:
             console.print(f"  … {len(scenario.failures) - SHOWN_FAILURES:,} more in the report")
     reason = f": {report.reason}" if report.reason else ""
-    console.print(f"[{STYLE[report.outcome]}]{report.outcome}[/]{reason}", highlight=False)
+    console.print(f"[{STYLE[report.outcome]}]{report.outcome}[/]{reason}", highlight=False, soft_wrap=True)
     console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)

@@ -17,6 +17,7 @@ from harness.embedded import cluster
 from harness.embedded.machine.check import check
 from harness.embedded.machine.images import Catalogue, catalogue
 from harness.errors import ClusterError, InputError
+from harness.manifest import canonical_image
 from harness.record.report import ClusterInfo, Controller, ImageInfo
 from harness.sidecarset.manifests import install_objects
 
@@ -105,8 +106,8 @@ class EmbeddedCluster:
         api = k8s.CoreV1Api(self.client())
         for node in api.list_node().items:
             for image in node.status.images or []:
-                if ref in image.names:
-                    return ImageInfo(ref=ref, id=image.names[0])
+                if canonical_image(ref) in map(canonical_image, image.names):
+                    return ImageInfo(ref=ref, id=image.names[0].partition("@")[2])
         raise ClusterError(f"the node does not know image {ref}")
 
     def info(self) -> ClusterInfo:

@@ -108,7 +108,7 @@ class Handlers:
             return _json(status_of(internal(f"{type(error).__name__}: {error}")), 500)
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        path = request.path
+        path = request.path.rstrip("/") or "/"  # clients ask for /version/ as well
         if path in OPEN_PATHS or path.startswith(("/livez/", "/readyz/", "/healthz/")):
             return _json(self._version) if path == "/version" else web.Response(text="ok")
         scheme, _, shown = request.headers.get("Authorization", "").partition(" ")

@@ -113,7 +113,7 @@ class Cluster:
 
     def client(self) -> client.ApiClient:
         document = kubeconfig(self.url, self.server.ca_pem, TOKEN, "test")
-        api: client.ApiClient = config.new_client_from_config_dict(document)
+        api: client.ApiClient = config.new_client_from_config_dict(document)  # type: ignore[no-untyped-call]
         return api
 
     def kubeconfig_text(self) -> str:

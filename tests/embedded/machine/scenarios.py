@@ -1,4 +1,4 @@
-"""What the integration tests do inside a machine: this file is the control plane, `python scenarios.py NAME FD`.
+"""What the integration tests do in a machine: this is the control plane, `python scenarios.py NAME FD`.
 
 The scenario's result goes to the descriptor as JSON; the test that started it judges.
 """
@@ -268,7 +268,8 @@ async def volumes(runtime: RuntimeClient) -> Any:
     script = (
         "echo hello > /data/deep/f; cat /etc/added/by/volume/f /usr/local/added-file /run/secrets/x/f; "
         "getent hosts made-up | wc -l; echo x > /etc/added/by/volume/g || echo read-only; "
-        "test -e /etc/passwd && test -d /usr/local/bin && echo others; echo shm > /dev/shm/f; stat -c %a /dev/shm"
+        "test -e /etc/passwd && test -d /usr/local/bin && echo others; "
+        "echo shm > /dev/shm/f; stat -c %a /dev/shm"
     )
     found = await one.run("main", ["sh", "-c", script], mounts=mounts)
     found["shm"] = (await one.run("second", ["cat", "/dev/shm/f"]))["log"]
@@ -331,7 +332,8 @@ async def busy(runtime: RuntimeClient) -> Any:
 
 async def fails(runtime: RuntimeClient) -> Any:
     await busy(runtime)
-    print("this is why", file=sys.stderr, flush=True)
+    sys.stderr.write("this is why\n")
+    sys.stderr.flush()
     os._exit(9)
 
 

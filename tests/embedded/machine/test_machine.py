@@ -320,55 +320,16 @@ sys.path.insert(0, {root!r})
 from pathlib import Path
 from harness.embedded.machine.launcher import launch
 def work():
-    machine = launch([sys.executable, {scenarios!r}, "busy", str(os.dup(1))], images=[Path({images!r})],
-                     pass_fds=[], name="test", log_fd=2)
+    result = os.dup(1)
+    machine = launch([sys.executable, {scenarios!r}, "busy", str(result)], images=[Path({images!r})],
+                     pass_fds=[result], name="test")
     {then}
-    print("launched", flush=True)
 {how}
 time.sleep(1000)
 """
 
 
-@pytest.mark.parametrize(
-    ("how", "number"),
-    [
-        ("work()", signal.SIGKILL),
-        ("work()", signal.SIGTERM),
-        ("thread = threading.Thread(target=work); thread.start(); thread.join()", signal.SIGKILL),
-    ],
-)
-def test_the_machine_dies_with_its_launcher(images: Path, mark: str, how: str, number: int) -> None:
-    with _launcher(images, mark, how) as process:
-        assert len(marked(mark)) >= 4
-        process.send_signal(number)
-        process.wait()
-    assert eventually(lambda: marked(mark) == [], GONE_WITHIN_S), marked(mark)
-
-
-@pytest.mark.parametrize("delay_s", [0.0, 0.03, 0.06, 0.1, 0.2, 0.4])
-def test_killing_the_launcher_at_any_moment_leaves_nothing(images: Path, mark: str, delay_s: float) -> None:
-    with _launcher(images, mark, "work()", wait=False) as process:
-        select.select([], [], [], delay_s)  # not to wait for something: the moment is what varies
-        process.kill()
-        process.wait()
-    assert eventually(lambda: marked(mark) == [], GONE_WITHIN_S), marked(mark)
-
-
-def test_a_released_machine_outlives_its_launcher_and_ends_when_told(images: Path, mark: str) -> None:
-    with _launcher(images, mark, "work()", then="machine.release(); print(machine.pid)") as process:
-        assert process.stdout is not None
-        keeper = int(process.released)  # type: ignore[attr-defined]
-        process.kill()
-        process.wait()
-        assert not eventually(lambda: len(marked(mark)) < 4, 0.3)
-        handle = os.pidfd_open(keeper)
-        os.kill(keeper, signal.SIGTERM)
-        assert select.select([handle], [], [], GONE_WITHIN_S)[0]
-        os.close(handle)
-    assert eventually(lambda: marked(mark) == [], GONE_WITHIN_S), marked(mark)
-
-
-class _launcher:  # noqa: N801 - used like a function
+class Launcher:
     """A process of its own that launches a machine."""
 
     def __init__(self, images: Path, mark: str, how: str, then: str = "", wait: bool = True) -> None:
@@ -376,7 +337,7 @@ class _launcher:  # noqa: N801 - used like a function
         text = LAUNCHER.format(
             root=root, scenarios=str(SCENARIOS), images=str(images), how=how, then=then or "pass"
         )
-        self._wait = wait
+        self._wait, self._then, self.keeper = wait, then, 0
         self._process = subprocess.Popen(
             [sys.executable, "-c", text],
             stdout=subprocess.PIPE,
@@ -387,13 +348,13 @@ class _launcher:  # noqa: N801 - used like a function
 
     def __enter__(self) -> subprocess.Popen[str]:
         assert self._process.stdout is not None
-        while self._wait:
+        running = not self._wait
+        while not running or (self._then and not self.keeper):
             line = self._process.stdout.readline().strip()
             assert line, "the launcher ended"
             if line.isdigit():
-                self._process.released = line  # type: ignore[attr-defined]
-            if line == "launched":
-                break
+                self.keeper = int(line)
+            running = running or line == '"running"'
         return self._process
 
     def __exit__(self, *_: object) -> None:
@@ -401,6 +362,45 @@ class _launcher:  # noqa: N801 - used like a function
         self._process.wait()
         assert self._process.stdout is not None
         self._process.stdout.close()
+
+
+@pytest.mark.parametrize(
+    ("how", "number"),
+    [
+        ("work()", signal.SIGKILL),
+        ("work()", signal.SIGTERM),
+        ("thread = threading.Thread(target=work); thread.start(); thread.join()", signal.SIGKILL),
+    ],
+)
+def test_the_machine_dies_with_itsLauncher(images: Path, mark: str, how: str, number: int) -> None:
+    with Launcher(images, mark, how) as process:
+        assert len(marked(mark)) >= 5
+        process.send_signal(number)
+        process.wait()
+    assert eventually(lambda: marked(mark) == [], GONE_WITHIN_S), marked(mark)
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.03, 0.06, 0.1, 0.2, 0.4])
+def test_killing_the_launcher_at_any_moment_leaves_nothing(images: Path, mark: str, delay_s: float) -> None:
+    with Launcher(images, mark, "work()", wait=False) as process:
+        select.select([], [], [], delay_s)  # not to wait for something: the moment is what varies
+        process.kill()
+        process.wait()
+    assert eventually(lambda: marked(mark) == [], GONE_WITHIN_S), marked(mark)
+
+
+def test_a_released_machine_outlives_its_launcher_and_ends_when_told(images: Path, mark: str) -> None:
+    launcher = Launcher(images, mark, "work()", then="machine.release(); print(machine.pid, flush=True)")
+    with launcher as process:
+        keeper = launcher.keeper
+        process.kill()
+        process.wait()
+        assert not eventually(lambda: len(marked(mark)) < 5, 0.3)
+        handle = os.pidfd_open(keeper)
+        os.kill(keeper, signal.SIGTERM)
+        assert select.select([handle], [], [], GONE_WITHIN_S)[0]
+        os.close(handle)
+    assert eventually(lambda: marked(mark) == [], GONE_WITHIN_S), marked(mark)
 
 
 def test_a_control_plane_that_fails_ends_the_machine_and_leaves_its_words(
