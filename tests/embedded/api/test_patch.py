@@ -139,7 +139,7 @@ def test_lists_without_a_merge_key_are_replaced() -> None:
 def test_a_patch_that_contradicts_itself_is_refused() -> None:
     for change in (
         spec({"image": "no-name"}),
-        {"metadata": {"$patch": "explode"}},
+        {"spec": {"$patch": "explode"}},
         {"spec": {"$setElementOrder/containers": "a"}},
     ):
         with pytest.raises(ApiError) as caught:
