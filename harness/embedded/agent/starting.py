@@ -81,6 +81,9 @@ class Starter:
         try:
             values = await environment(pod, container, base, facts, self._sources)
             mounts = self._volumes.mounts(pod, container, values)
+            own = {mount.target for mount in mounts}
+            network = self._volumes.network_files(hostname(pod), facts.pod_ip)
+            mounts += [mount for mount in network if mount.target not in own]
         except (SourceError, FieldError, SubPathFailed) as error:
             raise StartFailed("CreateContainerConfigError", str(error)) from error
         return ContainerSpec(

@@ -62,6 +62,16 @@ class Volumes:
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{restarts}.log"
 
+    def network_files(self, hostname: str, address: str) -> list[Mount]:
+        """/etc/hosts and /etc/resolv.conf, which a kubelet keeps for every pod. The cluster has no name server, and a
+        look-up that is refused at once beats one that times out.
+        """
+        folder = self.root / "network"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "hosts").write_text(f"127.0.0.1\tlocalhost\n{address}\t{hostname}\n")
+        (folder / "resolv.conf").write_text("# names outside /etc/hosts are not known here\n")
+        return [Mount(folder / name, f"/etc/{name}") for name in ("hosts", "resolv.conf")]
+
     async def make(self, pod: Object, facts: Facts, sources: Sources) -> None:
         """Makes all volumes, or brings them up to date; MountFailed."""
         self.shm.mkdir(parents=True, exist_ok=True)
