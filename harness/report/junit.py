@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import junitparser
@@ -10,6 +11,7 @@ from junitparser import JUnitXml, TestCase, TestSuite
 from harness.record.report import Failure, Outcome, Report, Scenario
 
 SHOWN_FAILURES = 20  # in a case's text; the rest is in report.json
+FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # what XML 1.0 cannot hold
 ELEMENTS = {"failed": junitparser.Failure, "skipped": junitparser.Skipped}
 
 
@@ -56,8 +58,9 @@ def _case(name: str, classname: str, outcome: Outcome, reason: str | None, text:
     """A case; what was not decided is an error, so that no CI system takes it for a success."""
     case = TestCase(name, classname=classname)
     if outcome != "passed":
-        result = ELEMENTS.get(outcome, junitparser.Error)(f"{outcome}: {reason}" if reason else outcome)
+        message = f"{outcome}: {reason}" if reason else outcome
+        result = ELEMENTS.get(outcome, junitparser.Error)(FORBIDDEN.sub("\ufffd", message))
         if text:
-            result.text = text
+            result.text = FORBIDDEN.sub("\ufffd", text)
         case.result = [result]
     return case

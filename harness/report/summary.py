@@ -5,6 +5,7 @@ A job page of GitHub holds 1,024 KiB, so everything that grows with the run is c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from harness.record.report import Report, Scenario
@@ -27,7 +28,9 @@ def markdown(report: Report) -> str:
     lines += [f"Cluster: {_line(_cluster(report))}. {_note(report)}".rstrip(), ""]
     for scenario in report.scenarios:
         lines += _scenario(scenario, report.reason)
-    lines += ["## Reproduce", "", "```sh", words.command(report), "```", ""]
+    command = words.command(report)
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", command)), default=0))
+    lines += ["## Reproduce", "", f"{fence}sh", command, fence, ""]
     lines += [f"Seed {report.seed}, hotupgrade {report.version}, {words.moment(report.started)}.", ""]
     return "\n".join(lines)
 

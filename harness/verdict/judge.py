@@ -191,7 +191,7 @@ def _timeline(slots: Sequence[Slot], losses: Sequence[Loss]) -> list[Point]:
     known = {*sent, *failed}
     return [
         Point(
-            at=at * SLOT_S,
+            at=round(at * SLOT_S, 3),
             sent=sent[at],
             failed=failed[at],
             versions=dict(sorted(versions.get(at, Counter()).items())),

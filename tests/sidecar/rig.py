@@ -144,7 +144,9 @@ class App:
         head = await reader.readuntil(b"\r\n\r\n")
         self.heads.append(head)
         method, path, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
-        headers = dict(line.lower().split(": ", 1) for line in head.decode("latin-1").split("\r\n")[1:] if line)
+        headers = dict(
+            line.lower().split(": ", 1) for line in head.decode("latin-1").split("\r\n")[1:] if line
+        )
         if "expect" in headers and path != "/refuse":
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = b""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sidecar.proxy.body import BadBodyError, Chunks, Length
 
-WHOLE = b"5\r\nhello\r\n0a;name=\"v\"\r\n0123456789\r\n0\r\nX-Sum: 1\r\n\r\n"
+WHOLE = b'5\r\nhello\r\n0a;name="v"\r\n0123456789\r\n0\r\nX-Sum: 1\r\n\r\n'
 
 
 def test_a_length_ends_where_it_says() -> None:

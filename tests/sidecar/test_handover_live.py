@@ -57,7 +57,9 @@ class Load:
             count += 1
             body = os.urandom(300)
             answer = (
-                await client.post(body, f"{name}-{count}") if post else await client.get(x_request_id=f"{name}-{count}")
+                await client.post(body, f"{name}-{count}")
+                if post
+                else await client.get(x_request_id=f"{name}-{count}")
             )
             assert answer.status == 200, (answer.status, answer.headers)
             assert not post or answer.body.decode() == hashlib.sha256(body).hexdigest()
@@ -243,7 +245,9 @@ async def test_a_retired_predecessor_does_not_come_back_when_its_successor_ends_
 
 @pytest.mark.parametrize("step", ["nothing", "request", "prepared", "accepting"])
 @pytest.mark.parametrize("end", ["dies", "is silent", "talks nonsense"])
-async def test_a_successor_that_fails_before_the_commit_changes_nothing(pod: Pod, step: str, end: str) -> None:
+async def test_a_successor_that_fails_before_the_commit_changes_nothing(
+    pod: Pod, step: str, end: str
+) -> None:
     predecessor = await working(pod, SIDECAR_HANDOVER_TIMEOUT_S="0.6")
     client = await pod.client()
     loop = asyncio.get_running_loop()
@@ -296,7 +300,9 @@ async def test_a_peer_with_no_common_protocol_is_refused_with_a_reason(pod: Pod)
     assert "protocols" in (await predecessor.saw("handover_aborted"))["reason"]
 
 
-@pytest.mark.parametrize("offer", ["no descriptor", "a file", "not listening", "another address", "a datagram socket"])
+@pytest.mark.parametrize(
+    "offer", ["no descriptor", "a file", "not listening", "another address", "a datagram socket"]
+)
 async def test_a_successor_refuses_what_is_not_the_listener(pod: Pod, offer: str, tmp_path: Path) -> None:
     directory.ensure(str(pod.directory))
     loop = asyncio.get_running_loop()
@@ -342,7 +348,9 @@ async def test_a_predecessor_that_dies_after_the_offer_leaves_its_queue_to_the_s
     peer.setblocking(False)
     await loop.sock_recv(peer, frames.MAX_FRAME)
     row = {"family": "inet", "kind": "stream", "host": "127.0.0.1", "port": pod.port}
-    socket.send_fds(peer, [frames.encode(frames.OFFER, {"protocol": 1, "listeners": [row]})], [listener.fileno()])
+    socket.send_fds(
+        peer, [frames.encode(frames.OFFER, {"protocol": 1, "listeners": [row]})], [listener.fileno()]
+    )
     queued = await pod.client()
     queued.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     for sock in (listener, server, peer):
@@ -433,7 +441,9 @@ async def test_version_zero_idles_serves_nothing_and_ends_at_once(pod: Pod) -> N
     assert await sidecar.end() == 0
 
 
-async def test_a_predecessor_that_restarts_in_mid_upgrade_is_silent_while_the_successor_serves(pod: Pod) -> None:
+async def test_a_predecessor_that_restarts_in_mid_upgrade_is_silent_while_the_successor_serves(
+    pod: Pod,
+) -> None:
     successor = await working(pod, 12, 0)
     restarted = await pod.start(1, 12)
     assert await restarted.run("sidecar.hook") == (0, "")
@@ -470,11 +480,19 @@ async def test_ipv6_and_unix_listeners_are_handed_over_too(pod: Pod) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("SIDECARSET_VERSION", "one"), ("SIDECAR_LISTEN", "nowhere"), ("SIDECAR_STOP_S", "-1")]
+    ("name", "value"),
+    [("SIDECARSET_VERSION", "one"), ("SIDECAR_LISTEN", "nowhere"), ("SIDECAR_STOP_S", "-1")],
 )
 def test_a_wrong_environment_is_one_line_and_exit_code_2(name: str, value: str, tmp_path: Path) -> None:
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PACKAGE), "PYTHONDONTWRITEBYTECODE": "1", name: value}
-    found = subprocess.run([sys.executable, "-m", "sidecar"], env=environment, capture_output=True, timeout=WITHIN_S)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(PACKAGE),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        name: value,
+    }
+    found = subprocess.run(
+        [sys.executable, "-m", "sidecar"], env=environment, capture_output=True, timeout=WITHIN_S
+    )
     assert (found.returncode, found.stdout, found.stderr.count(b"\n")) == (2, b"", 1)
     assert name.encode() in found.stderr
 

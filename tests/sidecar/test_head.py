@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.proxy.head import CHUNKED, UNTIL_CLOSE, BadResponseError, RefusedError, Request, request, response
+from sidecar.proxy.head import (
+    CHUNKED,
+    UNTIL_CLOSE,
+    BadResponseError,
+    RefusedError,
+    Request,
+    request,
+    response,
+)
 
 FORWARDED = b"10.0.0.9"
 
@@ -19,7 +27,13 @@ def test_a_plain_request_passes_with_the_clients_address() -> None:
         b"GET /a?b=1 HTTP/1.1\r\nHost: a:1\r\nX-Request-Id: c-7\r\nAccept: */*\r\n"
         b"X-Forwarded-For: 10.0.0.9\r\nX-Forwarded-Proto: http\r\n\r\n"
     )
-    assert (wanted.length, wanted.head, wanted.close, wanted.old, wanted.expects) == (0, False, False, False, False)
+    assert (wanted.length, wanted.head, wanted.close, wanted.old, wanted.expects) == (
+        0,
+        False,
+        False,
+        False,
+        False,
+    )
 
 
 def test_hop_by_hop_fields_stay_here_and_those_that_connection_lists_too() -> None:
@@ -43,12 +57,19 @@ def test_addresses_and_scheme_of_proxies_before_are_kept_in_order() -> None:
     wanted = forward(
         b"GET / HTTP/1.1\nHost: a\nX-Forwarded-For: 1.1.1.1\nX-Forwarded-Proto: https\nX-Forwarded-For: 2.2.2.2\n\n"
     )
-    assert b"\r\nX-Forwarded-For: 1.1.1.1, 2.2.2.2, 10.0.0.9\r\nX-Forwarded-Proto: https\r\n" in wanted.forward
+    assert (
+        b"\r\nX-Forwarded-For: 1.1.1.1, 2.2.2.2, 10.0.0.9\r\nX-Forwarded-Proto: https\r\n" in wanted.forward
+    )
 
 
 @pytest.mark.parametrize(
     ("fields", "length"),
-    [(b"", 0), (b"Content-Length: 0\n", 0), (b"content-length: 12 \n", 12), (b"Transfer-Encoding: Chunked\n", CHUNKED)],
+    [
+        (b"", 0),
+        (b"Content-Length: 0\n", 0),
+        (b"content-length: 12 \n", 12),
+        (b"Transfer-Encoding: Chunked\n", CHUNKED),
+    ],
 )
 def test_the_bodys_framing_is_read(fields: bytes, length: int) -> None:
     assert forward(b"POST / HTTP/1.1\nHost: a\n" + fields + b"\n").length == length
@@ -89,10 +110,19 @@ def test_expectations_are_passed_on() -> None:
 
 
 REFUSED = {
-    "TE and CL": (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n", 400),
-    "CL and TE": (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+    "TE and CL": (
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n",
+        400,
+    ),
+    "CL and TE": (
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+        400,
+    ),
     "two lengths": (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n", 400),
-    "the same length twice": (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n", 400),
+    "the same length twice": (
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n",
+        400,
+    ),
     "a list of lengths": (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3, 3\r\n\r\n", 400),
     "a signed length": (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +3\r\n\r\n", 400),
     "a negative length": (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -3\r\n\r\n", 400),
@@ -102,8 +132,14 @@ REFUSED = {
     "an unknown encoding": (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n", 400),
     "chunked twice": (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n", 400),
     "gzip": (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
-    "chunked, then identity": (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, identity\r\n\r\n", 400),
-    "chunked after a vertical tab": (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \x0bchunked\r\n\r\n", 400),
+    "chunked, then identity": (
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, identity\r\n\r\n",
+        400,
+    ),
+    "chunked after a vertical tab": (
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \x0bchunked\r\n\r\n",
+        400,
+    ),
     "chunked in 1.0": (b"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
     "a folded encoding": (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n chunked\r\n\r\n", 400),
     "a folded field": (b"GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n\tc\r\n\r\n", 400),
@@ -157,13 +193,24 @@ def test_a_response_passes_without_hop_by_hop_and_without_our_own_fields() -> No
         PLAIN,
     )
     assert found.forward == b"HTTP/1.1 200 OK\r\nServer: app\r\nSet-Cookie: a=b"
-    assert (found.status, found.length, found.framing, found.reusable) == (200, 5, b"\r\nContent-Length: 5", True)
+    assert (found.status, found.length, found.framing, found.reusable) == (
+        200,
+        5,
+        b"\r\nContent-Length: 5",
+        True,
+    )
 
 
 @pytest.mark.parametrize(
     ("head", "asked", "length", "framing", "reusable"),
     [
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", PLAIN, CHUNKED, b"\r\nTransfer-Encoding: chunked", True),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            PLAIN,
+            CHUNKED,
+            b"\r\nTransfer-Encoding: chunked",
+            True,
+        ),
         (b"HTTP/1.1 200 OK\r\n\r\n", PLAIN, UNTIL_CLOSE, b"", False),
         (b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n", PLAIN, 1, b"\r\nContent-Length: 1", False),
         (
@@ -173,7 +220,13 @@ def test_a_response_passes_without_hop_by_hop_and_without_our_own_fields() -> No
             b"\r\nContent-Length: 1",
             True,
         ),
-        (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\n", PLAIN, 1, b"\r\nContent-Length: 1", False),
+        (
+            b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\n",
+            PLAIN,
+            1,
+            b"\r\nContent-Length: 1",
+            False,
+        ),
         (b"HTTP/1.1 204 No\r\n\r\n", PLAIN, 0, b"", True),
         (b"HTTP/1.1 304 No\r\nContent-Length: 9\r\n\r\n", PLAIN, 0, b"\r\nContent-Length: 9", True),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", HEAD, 0, b"\r\nContent-Length: 9", True),

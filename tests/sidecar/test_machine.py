@@ -132,7 +132,9 @@ def test_a_predecessor_that_was_released_never_accepts_again() -> None:
 
 
 @pytest.mark.parametrize("table", [PREDECESSOR, SUCCESSOR])
-def test_an_illegal_step_changes_nothing(table: dict[tuple[State, Event], tuple[State, tuple[Do, ...]]]) -> None:
+def test_an_illegal_step_changes_nothing(
+    table: dict[tuple[State, Event], tuple[State, tuple[Do, ...]]],
+) -> None:
     for state in {state for state, _ in table}:
         for event in Event:
             if (state, event) not in table:
@@ -156,7 +158,15 @@ def test_every_state_before_the_commit_ends_on_silence_crash_and_nonsense() -> N
 
 
 CHANCES = ("p takes", "s takes", "s warm", "p crashes", "s crashes", "p waits too long", "s waits too long")
-NOISE = ("p hears again", "s hears again", "p hears nonsense", "s hears nonsense", "p stops", "s stops", "p empty")
+NOISE = (
+    "p hears again",
+    "s hears again",
+    "p hears nonsense",
+    "s hears nonsense",
+    "p stops",
+    "s stops",
+    "p empty",
+)
 
 
 @settings(max_examples=400)

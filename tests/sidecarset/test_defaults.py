@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.sidecarset.world import sidecar
 
 from harness.sidecarset import conversion
 from harness.sidecarset.defaults import defaulted, pull_policy
 from harness.sidecarset.names import HASH, HASH_WITHOUT_IMAGE, Object
+from tests.sidecarset.world import sidecar
 
 
 def sidecarset(version: str = "v1beta1", **spec: object) -> Object:
@@ -15,7 +15,9 @@ def sidecarset(version: str = "v1beta1", **spec: object) -> Object:
 
 
 def test_strategies_and_containers_get_their_defaults() -> None:
-    plain = sidecarset(containers=[{"name": "a", "image": "a"}], initContainers=[{"name": "b", "image": "b:1"}])
+    plain = sidecarset(
+        containers=[{"name": "a", "image": "a"}], initContainers=[{"name": "b", "image": "b:1"}]
+    )
     spec = defaulted(plain)["spec"]
     assert spec["updateStrategy"] == {"type": "RollingUpdate", "partition": 0, "maxUnavailable": 1}
     assert spec["revisionHistoryLimit"] == 10

@@ -25,7 +25,9 @@ def test_a_digest_has_64_characters_of_the_alphabet() -> None:
 
 def test_order_of_fields_and_empty_fields_do_not_matter() -> None:
     one = spec(env=[{"name": "A", "value": "b"}], args=[])
-    other = {"containers": [{"env": [{"value": "b", "name": "A"}], "image": "test-image", "name": "container1"}]}
+    other = {
+        "containers": [{"env": [{"value": "b", "name": "A"}], "image": "test-image", "name": "container1"}]
+    }
     assert hashing.full(one) == hashing.full(other)
 
 
@@ -43,6 +45,8 @@ def test_init_containers_count_only_when_one_of_them_keeps_running(policy: str |
     assert (hashing.full({**spec(), "initContainers": [init]}) != hashing.full(spec())) is counts
 
 
-@pytest.mark.parametrize("field", ["volumes", "imagePullSecrets", "patchPodMetadata", "selector", "updateStrategy"])
+@pytest.mark.parametrize(
+    "field", ["volumes", "imagePullSecrets", "patchPodMetadata", "selector", "updateStrategy"]
+)
 def test_everything_else_is_outside(field: str) -> None:
     assert hashing.full({**spec(), field: [{"name": "x"}]}) == hashing.full(spec())

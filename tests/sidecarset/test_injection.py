@@ -6,18 +6,20 @@ import json
 from typing import Any
 
 import pytest
-from tests.sidecarset.world import IMAGES, sidecar
 
 from harness.sidecarset import matching, revisions
 from harness.sidecarset.api import SidecarSet
 from harness.sidecarset.defaults import defaulted
 from harness.sidecarset.injection import CannotInject, Injected, inject
 from harness.sidecarset.names import HASH, INJECTED_LIST, WORKING, Object
+from tests.sidecarset.world import IMAGES, sidecar
 
 NOW = "2026-01-02T03:04:05Z"
 
 
-def a_set(*containers: Object, name: str = "mesh-set", annotations: Object | None = None, **spec: Any) -> SidecarSet:
+def a_set(
+    *containers: Object, name: str = "mesh-set", annotations: Object | None = None, **spec: Any
+) -> SidecarSet:
     metadata = {"name": name, "annotations": annotations or {}}
     spec = {"selector": {"matchLabels": {"app": "x"}}, "containers": list(containers), **spec}
     return SidecarSet(defaulted({"metadata": metadata, "spec": spec}))
@@ -87,7 +89,9 @@ def test_sidecars_go_before_and_after_and_take_the_place_of_a_namesake() -> None
 def test_init_containers_are_sorted_and_follow_the_pods_own_unless_they_ask_not_to() -> None:
     init = [{"name": each, "image": "i"} for each in ("c", "b")]
     init.append({"name": "a", "image": "i", "podInjectPolicy": "BeforeAppContainer"})
-    pod = injected(a_pod(initContainers=[{"name": "own", "image": "i"}]), a_set(sidecar(), initContainers=init))
+    pod = injected(
+        a_pod(initContainers=[{"name": "own", "image": "i"}]), a_set(sidecar(), initContainers=init)
+    )
     assert names(pod, "initContainers") == ["a", "own", "b", "c"]
 
 
@@ -100,7 +104,9 @@ def test_several_sets_are_listed_in_order() -> None:
 def test_own_environment_wins_over_what_is_transferred() -> None:
     app = {"name": "app", "image": "i", "env": [{"name": "A", "value": "app"}, {"name": "B", "value": "app"}]}
     transfer = [{"sourceContainerName": "app", "envNames": ["A", "B", "missing"]}]
-    pod = injected(a_pod(app), a_set(sidecar(hot=False, env=[{"name": "A", "value": "own"}], transferEnv=transfer)))
+    pod = injected(
+        a_pod(app), a_set(sidecar(hot=False, env=[{"name": "A", "value": "own"}], transferEnv=transfer))
+    )
     assert [(each["name"], each["value"]) for each in pod["spec"]["containers"][0]["env"]] == [
         ("A", "own"),
         ("IS_INJECTED", "true"),
@@ -115,7 +121,9 @@ def test_environment_comes_from_the_container_that_a_field_names(where: str) -> 
     pod["metadata"].setdefault(where, {})["main"] = "app"
     source = {"fieldRef": {"fieldPath": f"metadata.{where}['main']"}}
     transfer = [{"sourceContainerNameFrom": source, "envName": "A"}]
-    environment = injected(pod, a_set(sidecar(hot=False, transferEnv=transfer)))["spec"]["containers"][0]["env"]
+    environment = injected(pod, a_set(sidecar(hot=False, transferEnv=transfer)))["spec"]["containers"][0][
+        "env"
+    ]
     assert [each["name"] for each in environment] == ["IS_INJECTED", "A"]
 
 
@@ -145,7 +153,8 @@ def test_only_mounted_volumes_are_added_and_the_pods_own_win() -> None:
 
 def test_pull_secrets_are_added_once() -> None:
     pod = injected(
-        a_pod(imagePullSecrets=[{"name": "a"}]), a_set(sidecar(), imagePullSecrets=[{"name": "a"}, {"name": "b"}])
+        a_pod(imagePullSecrets=[{"name": "a"}]),
+        a_set(sidecar(), imagePullSecrets=[{"name": "a"}, {"name": "b"}]),
     )
     assert names(pod, "imagePullSecrets") == ["a", "b"]
 
@@ -172,11 +181,11 @@ def test_resources_follow_the_applications() -> None:
 def test_a_hot_container_without_an_empty_image_is_named_in_the_refusal() -> None:
     hot = sidecar()
     del hot["upgradeStrategy"]["hotUpgradeEmptyImage"]
-    with pytest.raises(CannotInject, match="SidecarSet mesh-set: container mesh .* no hotUpgradeEmptyImage"):
+    with pytest.raises(CannotInject, match=r"SidecarSet mesh-set: container mesh .* no hotUpgradeEmptyImage"):
         injected(a_pod(), a_set(hot))
 
 
-# -- matching and revisions -------------------------------------------------------------------------------------------
+# -- matching and revisions ----------------------------------------------------------------------------------
 
 
 def test_a_set_wants_pods_of_its_labels_in_its_namespaces() -> None:
@@ -205,10 +214,14 @@ def test_a_revision_brings_a_set_back_to_what_it_was() -> None:
 
 
 def test_superfluous_revisions_are_the_oldest_that_no_pod_uses() -> None:
-    stored = [{"metadata": {"name": f"r{number}"}, "revision": number} for number in (3, 1, 2, 4)]
+    stored: list[Object] = [
+        {"metadata": {"name": f"r{number}"}, "revision": number} for number in (3, 1, 2, 4)
+    ]
     gone = revisions.superfluous(stored, ["r1", "r4"], 2)
     assert [each["metadata"]["name"] for each in gone] == ["r2", "r3"]
-    assert revisions.superfluous(stored, ["r4"], 0) == sorted(stored, key=lambda each: int(each["revision"]))[:3]
+    assert (
+        revisions.superfluous(stored, ["r4"], 0) == sorted(stored, key=lambda each: int(each["revision"]))[:3]
+    )
 
 
 @pytest.mark.parametrize(

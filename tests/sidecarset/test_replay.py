@@ -1,4 +1,5 @@
-"""The recorded sequences of the real controller, played again: the same books, images, restarts and counters."""
+"""The recorded sequences of the real controller, played again: the same books, images, restarts and
+counters."""
 
 from __future__ import annotations
 
@@ -8,16 +9,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.sidecarset.world import IMAGES, SET, World, sidecar
 
 from harness.sidecarset.names import Object
+from tests.sidecarset.world import IMAGES, SET, World, sidecar
 
 RECORDED: dict[str, list[Object]] = json.loads((Path(__file__).parent / "recorded.json").read_text())
 COUNTERS = ("matchedPods", "updatedPods", "readyPods", "updatedReadyPods")
 
 
 def seen(pod: Object) -> str:
-    """A pod as the recordings have it: volatile values become symbols by order of appearance, versions by size."""
+    """A pod as the recordings have it: volatile values become symbols by order of appearance, versions by
+    size."""
     notes = {}
     for key, value in pod["metadata"].get("annotations", {}).items():
         if "version" in key:
@@ -25,7 +27,9 @@ def seen(pod: Object) -> str:
             continue
         value = re.sub(r'"updateTimestamp":"[^"]*"', '"updateTimestamp":"T"', value)
         value = re.sub(r"[bcdfghjklmnpqrstvwxz2456789]{64}", r"@hash:\g<0>@", value)
-        value = re.sub(r"[a-z0-9./-]+@sha256:[0-9a-f]{64}", lambda found: f"@id:{found.group()[-64:]}@", value)
+        value = re.sub(
+            r"[a-z0-9./-]+@sha256:[0-9a-f]{64}", lambda found: f"@id:{found.group()[-64:]}@", value
+        )
         value = re.sub(rf"{SET}-[a-z0-9]{{6,12}}\b", r"@revision:\g<0>@", value)
         notes[key] = json.loads(value) if value.startswith("{") else value
     statuses = {each["name"]: each for each in pod.get("status", {}).get("containerStatuses", [])}
@@ -219,7 +223,9 @@ def test_a_change_of_another_field_marks_pods_as_not_upgradable() -> None:
     replay = Replay("env-only")
     replay.start()
     change = {"env": [{"name": "A", "value": "b"}]}
-    replay.step("env changes", lambda: replay.world.edit_set(lambda spec: spec["containers"][0].update(change)))
+    replay.step(
+        "env changes", lambda: replay.world.edit_set(lambda spec: spec["containers"][0].update(change))
+    )
     replay.image("v2 with that env", "v2")
     assert len(replay.world.api.events("NotUpgradablePods")) == 1
 
@@ -286,7 +292,7 @@ def test_the_features_of_injection_together() -> None:
     replay.image("upgrade to v2", "v2")
 
 
-# -- where the real controller goes wrong --------------------------------------------------------------------------------
+# -- where the real controller goes wrong --------------------------------------------------------------------
 
 
 def test_a_roll_back_while_the_successor_fails_settles_at_the_predecessors_image() -> None:

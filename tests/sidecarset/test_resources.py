@@ -26,7 +26,9 @@ def test_an_expression_has_an_exact_value(text: str, value: Fraction) -> None:
     assert evaluate(text, "cpu", Fraction(2)) == value
 
 
-@pytest.mark.parametrize("text", ["", "cpu +", "(cpu", "cpu)", "memory", "1 2", "max(cpu)", "3x", "cpu/0", "a;b"])
+@pytest.mark.parametrize(
+    "text", ["", "cpu +", "(cpu", "cpu)", "memory", "1 2", "max(cpu)", "3x", "cpu/0", "a;b"]
+)
 def test_nonsense_is_refused(text: str) -> None:
     with pytest.raises(BadExpression):
         evaluate(text, "cpu", Fraction(2))
@@ -65,7 +67,9 @@ def test_sums_and_maxima_leave_out_sidecars_and_plain_init_containers() -> None:
 def test_a_limit_exists_only_where_every_target_has_one_and_missing_requests_count_nothing() -> None:
     result = aggregate(policy("sum", limits={"memory": "memory"}, requests={"cpu": "cpu"}), POD)
     assert result == {"requests": {"cpu": "500m"}}
-    assert aggregate(policy("sum", "web", limits={"memory": "memory"}), POD) == {"limits": {"memory": "1073741824"}}
+    assert aggregate(policy("sum", "web", limits={"memory": "memory"}), POD) == {
+        "limits": {"memory": "1073741824"}
+    }
 
 
 def test_a_pod_without_a_target_cannot_be_served() -> None:

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.sidecarset.world import sidecar
 
 from harness.sidecarset import ordering
 from harness.sidecarset.api import SidecarSet
 from harness.sidecarset.defaults import defaulted
 from harness.sidecarset.names import HASH, HASH_WITHOUT_IMAGE, WORKING, Object
 from harness.sidecarset.strategy import max_unavailable, partition, select
+from tests.sidecarset.world import sidecar
 
 
 def a_set(**strategy: Any) -> SidecarSet:
@@ -21,7 +21,9 @@ def a_set(**strategy: Any) -> SidecarSet:
     return SidecarSet(defaulted({"metadata": {"name": "set"}, "spec": spec}))
 
 
-def a_pod(number: int, sidecarset: SidecarSet, *, updated: bool = False, ready: bool = True, **labels: str) -> Object:
+def a_pod(
+    number: int, sidecarset: SidecarSet, *, updated: bool = False, ready: bool = True, **labels: Any
+) -> Object:
     entry = {"hash": sidecarset.hash if updated else "before"}
     images = {"set": {"hash": sidecarset.hash_without_image}}
     status = {"name": "mesh", "image": "rig/agent:v1", "imageID": "id", "ready": ready, "restartCount": 0}
@@ -69,7 +71,9 @@ def test_neither_partition_nor_max_unavailable_is_ever_exceeded(
 
 
 @given(st.lists(POD, min_size=1, max_size=10))
-def test_there_is_progress_while_a_pod_is_outdated_and_the_budget_is_not_spent(states: list[tuple[bool, bool]]) -> None:
+def test_there_is_progress_while_a_pod_is_outdated_and_the_budget_is_not_spent(
+    states: list[tuple[bool, bool]],
+) -> None:
     sidecarset = a_set()
     pods = [a_pod(i, sidecarset, updated=up, ready=ready) for i, (up, ready) in enumerate(states)]
     outdated = any(not up for up, _ in states)
@@ -100,14 +104,29 @@ def test_pods_from_another_content_are_told_apart() -> None:
 
 @pytest.mark.parametrize(
     ("value", "total", "kept"),
-    [(0, 4, 0), (3, 4, 3), (9, 4, 4), ("50%", 4, 2), ("50%", 3, 2), ("99%", 4, 3), ("99%", 1, 1), ("100%", 4, 4)],
+    [
+        (0, 4, 0),
+        (3, 4, 3),
+        (9, 4, 4),
+        ("50%", 4, 2),
+        ("50%", 3, 2),
+        ("99%", 4, 3),
+        ("99%", 1, 1),
+        ("100%", 4, 4),
+    ],
 )
-def test_a_percentage_as_partition_is_rounded_up_but_keeps_not_all(value: int | str, total: int, kept: int) -> None:
+def test_a_percentage_as_partition_is_rounded_up_but_keeps_not_all(
+    value: int | str, total: int, kept: int
+) -> None:
     assert partition(value, total) == kept
 
 
-@pytest.mark.parametrize(("value", "total", "count"), [(None, 4, 1), ("50%", 3, 2), (0, 4, 0), ("150%", 4, 6)])
-def test_a_percentage_as_max_unavailable_is_rounded_up(value: int | str | None, total: int, count: int) -> None:
+@pytest.mark.parametrize(
+    ("value", "total", "count"), [(None, 4, 1), ("50%", 3, 2), (0, 4, 0), ("150%", 4, 6)]
+)
+def test_a_percentage_as_max_unavailable_is_rounded_up(
+    value: int | str | None, total: int, count: int
+) -> None:
     assert max_unavailable(value, total) == count
 
 
@@ -120,18 +139,28 @@ def test_the_heavier_pod_goes_first() -> None:
             ]
         }
     }
-    pods = [a_pod(1, a_set(), b="1"), a_pod(2, a_set(), a="1"), a_pod(3, a_set(), a="1", b="1"), a_pod(4, a_set())]
+    pods = [
+        a_pod(1, a_set(), b="1"),
+        a_pod(2, a_set(), a="1"),
+        a_pod(3, a_set(), a="1", b="1"),
+        a_pod(4, a_set()),
+    ]
     assert names(ordering.ordered(pods, strategy)) == ["pod-3", "pod-2", "pod-1", "pod-4"]
 
 
 def test_ordered_keys_sort_by_key_then_by_larger_number_and_pods_without_go_first() -> None:
     strategy = {"priorityStrategy": {"orderPriority": [{"orderedKey": "a"}, {"orderedKey": "b"}]}}
-    pods = [a_pod(1, a_set(), b="n-9"), a_pod(2, a_set(), a="n-1"), a_pod(3, a_set(), a="n-20"), a_pod(4, a_set())]
+    pods = [
+        a_pod(1, a_set(), b="n-9"),
+        a_pod(2, a_set(), a="n-1"),
+        a_pod(3, a_set(), a="n-20"),
+        a_pod(4, a_set()),
+    ]
     assert names(ordering.ordered(pods, strategy)) == ["pod-4", "pod-3", "pod-2", "pod-1"]
 
 
 def test_scattered_pods_lie_as_far_apart_as_can_be() -> None:
-    pods = [a_pod(i, a_set(), **({"kind": "a"} if i < 3 else {})) for i in range(7)]
+    pods = [a_pod(i, a_set(), kind="a" if i < 3 else "b") for i in range(7)]
     order = names(ordering.scattered(pods, [{"key": "kind", "value": "a"}]))
     places = [order.index(f"pod-{i}") for i in range(3)]
     assert places == [0, 3, 6]

@@ -1,6 +1,7 @@
 """A cluster in memory and in virtual time: an API with admission, a kubelet, and whatever the triggers wake.
 
-Implements the client's protocol; nothing runs by itself, `run` moves the clock from one thing due to the next.
+Implements the client's protocol; nothing runs by itself, `run` moves the clock from one thing due to the
+next.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ NAME = re.compile(r"/(\w+)/([^/]+)(?:/status)?$")
 
 
 class FakeApi:
-    """Objects by path. `changed` is told of every change; `failures` are raised by the next calls of that method."""
+    """Objects by path. `changed` is told of every change; `failures` are raised by the next calls of that
+    method."""
 
     def __init__(self) -> None:
         self.objects: dict[str, Object] = {}
@@ -152,7 +154,7 @@ class World:
             act()
         self.now = end
 
-    # -- what people do ---------------------------------------------------------------------------------------------
+    # -- what people do --------------------------------------------------------------------------------------
 
     def create_set(self, containers: list[Object], **spec: Any) -> None:
         where = (
@@ -197,7 +199,9 @@ class World:
                 "kind": "AdmissionReview",
                 "request": {"uid": "u", "namespace": NAMESPACE, "object": pod},
             }
-            self.api.create(f"/api/v1/namespaces/{NAMESPACE}/pods", self._apply(review, self.admitter.mutate_pod))
+            self.api.create(
+                f"/api/v1/namespaces/{NAMESPACE}/pods", self._apply(review, self.admitter.mutate_pod)
+            )
 
     def crash(self, container: str) -> None:
         """The container's process ends and is started again."""
@@ -237,7 +241,7 @@ class World:
             target[last] = operation["value"]
         return item
 
-    # -- what happens by itself ---------------------------------------------------------------------------------------
+    # -- what happens by itself ------------------------------------------------------------------------------
 
     def _later(self, seconds: float, act: Callable[[], None]) -> None:
         heapq.heappush(self._due, (self.now + seconds, next(self._order), act))
@@ -257,7 +261,8 @@ class World:
         self.log.append({"event": event, **fields})
 
     def _sync(self, pod: Object) -> None:
-        """The kubelet: starts what is not there yet, replaces what has another image. Shows nothing before it runs."""
+        """The kubelet: starts what is not there yet, replaces what has another image. Shows nothing before it
+        runs."""
         name, statuses = pod["metadata"]["name"], self._statuses(pod)
         images = {each["name"]: each["image"] for each in pod["spec"]["containers"]}
         if not statuses:
@@ -282,7 +287,9 @@ class World:
 
     def _start(self, name: str, images: dict[str, str]) -> None:
         before = self._statuses(self._pod(name))
-        self._report(name, {each: self._running(each, image, before.get(each)) for each, image in images.items()})
+        self._report(
+            name, {each: self._running(each, image, before.get(each)) for each, image in images.items()}
+        )
         probed = [each for each, image in images.items() if each != "app" and image != self.never_ready]
         if self.probe_s and probed:
             self._later(self.probe_s, lambda: self._report(name, {each: {"ready": True} for each in probed}))

@@ -34,24 +34,24 @@ def test_moment_is_put_into_the_phase_that_began_last(
 
 
 @pytest.mark.parametrize(
-    ("start", "end", "phase"),
+    ("start", "end", "phase", "upgrade"),
     [
-        (-1.0, 0.5, "migration"),  # sent in peace, failed in the migration
-        (0.5, 1.4, "reset"),  # both disturbed: where it ended
-        (1.4, 5.0, "reset"),  # sent in the reset, failed later
-        (-1.0, 5.0, "upgrade"),  # lasted through all of it
-        (-2.0, -1.0, "steady"),
-        (4.0, 5.0, "settled"),
-        (-1.0, 0.06, "upgrade"),  # failed just before the phase, which the watch sees to 50 ms
-        (1.65, 1.66, "reset"),  # sent just after the reset
-        (1.7, 1.71, "settled"),
+        (-1.0, 0.5, "migration", 1),  # sent in peace, failed in the migration
+        (0.5, 1.4, "reset", 1),  # both disturbed: where it ended
+        (1.4, 5.0, "reset", 1),  # sent in the reset, failed later
+        (-1.0, 5.0, "upgrade", 1),  # lasted through all of it
+        (-2.0, -1.0, "steady", None),
+        (4.0, 5.0, "settled", None),
+        (-1.0, 0.06, "upgrade", 1),  # failed just before the phase, which the watch sees to 50 ms
+        (1.65, 1.66, "reset", 1),  # sent just after the reset
+        (1.7, 1.71, "settled", 1),
     ],
 )
-def test_what_lasts_is_put_where_it_met_an_upgrade(start: float, end: float, phase: str) -> None:
-    assert Phases([HOT]).during("app-0", PATCHED + start, PATCHED + end) == Place(
-        phase,
-        1 if phase not in ("steady", "settled") or start == 1.7 else None,  # type: ignore[arg-type]
-    )
+def test_what_lasts_is_put_where_it_met_an_upgrade(
+    start: float, end: float, phase: str, upgrade: int | None
+) -> None:
+    place = Phases([HOT]).during("app-0", PATCHED + start, PATCHED + end)
+    assert (place.phase, place.upgrade) == (phase, upgrade)
 
 
 def test_pod_whose_upgrade_broke_off_stays_in_its_phase() -> None:

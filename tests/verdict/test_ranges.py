@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +21,7 @@ def test_algebra_on_ranges_is_algebra_on_sets(left: frozenset[int], right: froze
 def test_ranges_are_as_few_as_possible(numbers: frozenset[int]) -> None:
     found = ranges.of(numbers)
     assert found == sorted(found)
-    assert all(right[0] > left[1] + 1 for left, right in zip(found, found[1:], strict=False))
+    assert all(right[0] > left[1] + 1 for left, right in pairwise(found))
 
 
 def test_overlapping_pairs_become_one() -> None:

@@ -153,13 +153,10 @@ class Converter:
         self._strategies: dict[str, Object] = {}
         self._done: OrderedDict[tuple[str, str, str], Object] = OrderedDict()
 
-    def define(self, resource: str, definition: Object | None) -> None:
-        """A definition came, changed or went."""
+    def define(self, resource: str, definition: Object) -> None:
+        """A definition came or changed. One that goes is kept: watchers still have deletions to see."""
         self._done.clear()
-        if definition is None:
-            self._strategies.pop(resource, None)
-        else:
-            self._strategies[resource] = definition["spec"]["conversion"]
+        self._strategies[resource] = definition["spec"]["conversion"]
 
     async def convert(self, resource: str, objects: Sequence[Object], api_version: str) -> list[Object]:
         """The objects in that version; those that have it already are returned as they are."""

@@ -280,7 +280,6 @@ class Engine:
                 metadata = stored.object["metadata"]
                 self.storage.remove(Key(resource, metadata.get("namespace", ""), metadata["name"]), stored)
             self.registry.replace(object["spec"]["group"], object["spec"]["names"]["plural"], ())
-            self._converter.define(resource, None)
 
     async def ensure_namespaces(self, names: Sequence[str]) -> None:
         """Makes the namespaces that every cluster has."""

@@ -61,7 +61,7 @@ def parsed(body: bytes, content_type: str) -> Any:
     if media_type == PROTOBUF:
         raise unsupported_media(
             "the embedded cluster reads JSON, not protobuf, which `kubectl create KIND` sends; write a "
-            "manifest and use `kubectl apply -f`, or pipe `kubectl create KIND … --dry-run=client -o yaml` into it"
+            "manifest (`kubectl create KIND … --dry-run=client -o yaml`) and use `kubectl apply -f`"
         )
     if media_type and not (media_type == JSON or media_type.endswith("+json")):
         raise unsupported_media(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import socket
 import ssl
 from collections.abc import Sequence
@@ -29,6 +31,7 @@ FIRST_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 LOCAL_ADDRESSES = ("127.0.0.1", "localhost")
 LARGEST_BODY = 3 * 1024 * 1024  # bytes; as etcd limits it in Kubernetes
 KEEP_ALIVE_S = 300.0  # clients keep connections between polls; a closed one costs them a TLS handshake
+CLOSED_WITHIN_S = 0.02  # some turns of the loop, in which transports see that their sockets are shut
 STOP_WITHIN_S = 0.3  # for requests in flight; watches end by themselves before
 
 
@@ -89,10 +92,25 @@ class ApiServer:
         """Ends every watch and request, closes the sockets; may be called twice."""
         self._storage.close()
         if self._runner is not None:
+            sockets = self._connected()
             await self._runner.cleanup()
             self._runner = None
+            for connection in sockets:
+                with connection, contextlib.suppress(OSError):  # it has gone by itself
+                    connection.shutdown(socket.SHUT_RDWR)  # or TLS waits for the client to say goodbye
+            await asyncio.sleep(CLOSED_WITHIN_S if sockets else 0)
         await self._handlers.close()
         await self._caller.close()
+
+    def _connected(self) -> list[socket.socket]:
+        """The sockets of all connections, as descriptors of their own."""
+        server = self._runner.server if self._runner else None
+        transports = [connection.transport for connection in server.connections] if server else []
+        return [
+            socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+            for transport in transports
+            if transport is not None and not transport.is_closing()
+        ]
 
 
 def _request(

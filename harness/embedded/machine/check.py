@@ -150,7 +150,11 @@ def main() -> None:
         try:
             _tell(Finding(name, True, trial()))
         except Exception as error:
-            detail = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+            detail = (
+                error.strerror or str(error)
+                if isinstance(error, OSError)
+                else f"{type(error).__name__}: {error}"
+            )
             _tell(Finding(name, False, detail, remedy()))
             os._exit(1)
     os._exit(0)

@@ -31,7 +31,7 @@ ENTRY = "import sys; sys.path.insert(0, {root!r}); from harness.embedded.machine
 
 
 class Machine:
-    """A started machine. It dies with this process unless `release` was called."""
+    """A started machine. It dies with this process or this object, unless `release` was called."""
 
     def __init__(self, process: subprocess.Popen[bytes], lifeline: socket.socket) -> None:
         self._process, self._lifeline = process, lifeline
@@ -72,6 +72,9 @@ class Machine:
         if self.alive():
             raise ClusterError(f"the machine (process {self.pid}) does not end")
         self._process.poll()
+
+    def __del__(self) -> None:
+        os.close(self._handle)
 
 
 def launch(

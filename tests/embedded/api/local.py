@@ -65,7 +65,9 @@ class FakeNode:
         self.more = asyncio.Event()
         self.readers = 0
 
-    async def logs(self, namespace: str, pod: str, container: str, options: LogOptions) -> AsyncIterator[bytes]:
+    async def logs(
+        self, namespace: str, pod: str, container: str, options: LogOptions
+    ) -> AsyncIterator[bytes]:
         if options.previous:
             raise ApiError(400, "BadRequest", f'previous terminated container "{container}" not found')
         self.readers += 1
@@ -119,7 +121,9 @@ class Cluster:
     def kubeconfig_text(self) -> str:
         return kubeconfig_yaml(self.url, self.server.ca_pem, TOKEN, "test")
 
-    def running_pod(self, name: str, namespace: str = "default", containers: Sequence[str] = ("app",)) -> Object:
+    def running_pod(
+        self, name: str, namespace: str = "default", containers: Sequence[str] = ("app",)
+    ) -> Object:
         """A pod that is bound and whose status says that it runs."""
         body = pod_body(name, containers)
         body["spec"]["nodeName"] = "node"

@@ -12,7 +12,11 @@ KINDS = {kind.resource: kind for kind in BUILT_IN}
 
 
 def request(
-    resource: str = "pods", operation: Operation = "CREATE", *, labels: dict[str, str] | None = None, part: str = ""
+    resource: str = "pods",
+    operation: Operation = "CREATE",
+    *,
+    labels: dict[str, str] | None = None,
+    part: str = "",
 ) -> Attributes:
     kind: Kind = KINDS[resource]
     body = {"metadata": {"name": "x", "labels": labels or {}}}
@@ -48,7 +52,11 @@ def rule(**changes: Any) -> Object:
         ({"apiGroups": ["*"], "resources": ["*"]}, request("deployments.apps"), True),
         ({"apiVersions": ["v2"]}, request(), False),
         ({"operations": ["UPDATE"]}, request(operation="UPDATE", part="status"), False),
-        ({"operations": ["UPDATE"], "resources": ["pods/status"]}, request(operation="UPDATE", part="status"), True),
+        (
+            {"operations": ["UPDATE"], "resources": ["pods/status"]},
+            request(operation="UPDATE", part="status"),
+            True,
+        ),
         ({"resources": ["pods/status"]}, request(), False),
         ({"operations": ["UPDATE"], "resources": ["*/*"]}, request(operation="UPDATE", part="status"), True),
         ({"resources": ["*/*"]}, request(), True),
@@ -105,6 +113,11 @@ def test_a_review_names_the_object_and_what_is_done_to_it() -> None:
     sent = review_of(request(operation="UPDATE", part="status"))["request"]
     assert sent["kind"] == {"group": "", "version": "v1", "kind": "Pod"}
     assert sent["resource"] == {"group": "", "version": "v1", "resource": "pods"}
-    assert (sent["operation"], sent["namespace"], sent["name"], sent["subResource"]) == ("UPDATE", "ns", "x", "status")
+    assert (sent["operation"], sent["namespace"], sent["name"], sent["subResource"]) == (
+        "UPDATE",
+        "ns",
+        "x",
+        "status",
+    )
     assert sent["object"] is not None
     assert sent["oldObject"] is not None

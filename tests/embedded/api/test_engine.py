@@ -61,7 +61,9 @@ async def test_create_refuses_what_is_there_already_and_what_has_no_namespace(ap
 
 async def test_a_wrong_object_is_refused_with_its_causes(api: Api) -> None:
     with pytest.raises(ApiError) as caught:
-        await api.create(PODS, {"metadata": {"name": "web"}, "spec": {"containers": [{"name": "a"}]}}, "default")
+        await api.create(
+            PODS, {"metadata": {"name": "web"}, "spec": {"containers": [{"name": "a"}]}}, "default"
+        )
     assert caught.value.code == 422
     assert caught.value.message == 'Pod "web" is invalid: spec.containers[0].image: Required value'
     (cause,) = caught.value.details["causes"]
@@ -100,7 +102,12 @@ async def test_a_deployment_gets_defaults_and_its_selector_has_to_match(api: Api
         await api.patch(
             DEPLOYMENTS,
             "d",
-            {"spec": {"selector": {"matchLabels": {"b": "c"}}, "template": {"metadata": {"labels": {"b": "c"}}}}},
+            {
+                "spec": {
+                    "selector": {"matchLabels": {"b": "c"}},
+                    "template": {"metadata": {"labels": {"b": "c"}}},
+                }
+            },
             "default",
         )
 
@@ -176,7 +183,12 @@ def definition(*versions: str) -> Object:
             "scope": "Namespaced",
             "names": {"plural": "things", "kind": "Thing"},
             "versions": [
-                {"name": version, "served": True, "storage": version == versions[-1], "subresources": {"status": {}}}
+                {
+                    "name": version,
+                    "served": True,
+                    "storage": version == versions[-1],
+                    "subresources": {"status": {}},
+                }
                 for version in versions
             ],
         },
@@ -187,11 +199,19 @@ async def test_a_definition_serves_its_versions_until_it_goes_with_its_objects(a
     with pytest.raises(ApiError, match="could not find the requested resource"):
         await api.list(THINGS)
     made = await api.create(CRDS, definition("v1", "v2"))
-    assert {"Established": "True", "NamesAccepted": "True"} == {
-        condition["type"]: condition["status"] for condition in made["status"]["conditions"]
+    assert {condition["type"]: condition["status"] for condition in made["status"]["conditions"]} == {
+        "Established": "True",
+        "NamesAccepted": "True",
     }
-    assert made["spec"]["names"] == {"plural": "things", "kind": "Thing", "singular": "thing", "listKind": "ThingList"}
-    created = await api.create(THINGS, {"metadata": {"name": "t"}, "spec": {"a": 1}, "status": {"b": 1}}, "default")
+    assert made["spec"]["names"] == {
+        "plural": "things",
+        "kind": "Thing",
+        "singular": "thing",
+        "listKind": "ThingList",
+    }
+    created = await api.create(
+        THINGS, {"metadata": {"name": "t"}, "spec": {"a": 1}, "status": {"b": 1}}, "default"
+    )
     assert (created["apiVersion"], created["metadata"]["generation"]) == ("g.io/v1", 1)
     assert "status" not in created
     newer = await api.patch(Resource("g.io", "v2", "things"), "t", {"status": {"b": 2}}, "default", "status")

@@ -50,14 +50,21 @@ def test_status_is_kept_apart_both_ways() -> None:
 
 
 def test_the_servers_metadata_cannot_be_overwritten() -> None:
-    draft = stored(metadata={"name": "x", "creationTimestamp": "never", "deletionTimestamp": "now", "generation": 9})
+    draft = stored(
+        metadata={"name": "x", "creationTimestamp": "never", "deletionTimestamp": "now", "generation": 9}
+    )
     settled = settle(DEPLOYMENTS, stored(), draft, "")["metadata"]
     assert settled == stored()["metadata"]
 
 
 @pytest.mark.parametrize(
     ("metadata", "code"),
-    [({"name": "y"}, 400), ({"namespace": "other"}, 400), ({"uid": "other"}, 409), ({"resourceVersion": "1004"}, 409)],
+    [
+        ({"name": "y"}, 400),
+        ({"namespace": "other"}, 400),
+        ({"uid": "other"}, 409),
+        ({"resourceVersion": "1004"}, 409),
+    ],
 )
 def test_a_write_to_another_object_or_state_is_refused(metadata: Object, code: int) -> None:
     with pytest.raises(ApiError) as caught:
@@ -109,7 +116,9 @@ def test_finalizers_hold_an_object_back() -> None:
     assert deleted(DEPLOYMENTS, stored(), Options()) is None
 
 
-@pytest.mark.parametrize(("policy", "finalizer"), [("Foreground", "foregroundDeletion"), ("Orphan", "orphan")])
+@pytest.mark.parametrize(
+    ("policy", "finalizer"), [("Foreground", "foregroundDeletion"), ("Orphan", "orphan")]
+)
 def test_a_propagation_policy_is_written_down_as_a_finalizer(policy: str, finalizer: str) -> None:
     leaving = deleted(DEPLOYMENTS, stored(), Options(propagation=policy))
     assert leaving is not None

@@ -35,7 +35,9 @@ def test_a_merge_patch_leads_from_any_object_to_any_other(before: Object, after:
 
 
 def test_a_merge_patch_replaces_lists_and_drops_nulls() -> None:
-    merged = patch.merge({"a": [1, 2], "b": {"c": 1, "d": 2}, "e": 3}, {"a": [3], "b": {"c": None}, "e": {"f": None}})
+    merged = patch.merge(
+        {"a": [1, 2], "b": {"c": 1, "d": 2}, "e": 3}, {"a": [3], "b": {"c": None}, "e": {"f": None}}
+    )
     assert merged == {"a": [3], "b": {"d": 2}, "e": {}}
 
 
@@ -77,8 +79,12 @@ def names(result: Object) -> list[str]:
 
 
 def test_lists_are_merged_by_their_key_and_new_items_go_in_front() -> None:
-    before = spec({"name": "a", "image": "1", "env": [{"name": "X", "value": "1"}]}, {"name": "b", "image": "1"})
-    change = spec({"name": "new", "image": "1"}, {"name": "a", "image": "2", "env": [{"name": "Y", "value": "2"}]})
+    before = spec(
+        {"name": "a", "image": "1", "env": [{"name": "X", "value": "1"}]}, {"name": "b", "image": "1"}
+    )
+    change = spec(
+        {"name": "new", "image": "1"}, {"name": "a", "image": "2", "env": [{"name": "Y", "value": "2"}]}
+    )
     result = strategic.merge(before, change, POD)
     assert result == spec(
         {"name": "new", "image": "1"},
@@ -151,7 +157,9 @@ Names = st.lists(st.sampled_from("abcdef"), unique=True, max_size=5)
 
 
 @given(Names, Names)
-def test_every_item_of_both_lists_is_there_once_in_the_order_of_the_patch(server: list[str], wanted: list[str]) -> None:
+def test_every_item_of_both_lists_is_there_once_in_the_order_of_the_patch(
+    server: list[str], wanted: list[str]
+) -> None:
     before, change = spec(*({"name": n} for n in server)), spec(*({"name": n} for n in wanted))
     change["spec"]["$setElementOrder/containers"] = [{"name": n} for n in wanted]
     result = names(strategic.merge(before, change, POD))

@@ -21,7 +21,9 @@ def pod(**spec: Any) -> Object:
 def test_a_pod_gets_the_defaults_of_kubernetes() -> None:
     probe = {"httpGet": {"port": 80}}
     container = {"name": "app", "image": "app:v1", "ports": [{"containerPort": 80}], "readinessProbe": probe}
-    spec = pod(containers=[container], volumes=[{"name": "v"}, {"name": "c", "configMap": {"name": "x"}}])["spec"]
+    spec = pod(containers=[container], volumes=[{"name": "v"}, {"name": "c", "configMap": {"name": "x"}}])[
+        "spec"
+    ]
     assert spec["restartPolicy"] == "Always"
     assert spec["terminationGracePeriodSeconds"] == 30
     assert spec["dnsPolicy"] == "ClusterFirst"
@@ -37,7 +39,10 @@ def test_a_pod_gets_the_defaults_of_kubernetes() -> None:
         "successThreshold": 1,
         "failureThreshold": 3,
     }
-    assert spec["volumes"] == [{"name": "v", "emptyDir": {}}, {"name": "c", "configMap": {"name": "x", "defaultMode": 420}}]
+    assert spec["volumes"] == [
+        {"name": "v", "emptyDir": {}},
+        {"name": "c", "configMap": {"name": "x", "defaultMode": 420}},
+    ]
 
 
 def test_defaults_change_nothing_that_is_given_and_nothing_twice() -> None:
@@ -115,12 +120,24 @@ def container(**changes: Any) -> Object:
         ({"terminationGracePeriodSeconds": -1}, "spec.terminationGracePeriodSeconds", "FieldValueInvalid"),
         (container(imagePullPolicy="Maybe"), "spec.containers[0].imagePullPolicy", "FieldValueNotSupported"),
         (container(restartPolicy="Always"), "spec.containers[0].restartPolicy", "FieldValueForbidden"),
-        (container(ports=[{"containerPort": 0}]), "spec.containers[0].ports[0].containerPort", "FieldValueRequired"),
-        (container(ports=[{"containerPort": 70000}]), "spec.containers[0].ports[0].containerPort", "FieldValueInvalid"),
+        (
+            container(ports=[{"containerPort": 0}]),
+            "spec.containers[0].ports[0].containerPort",
+            "FieldValueRequired",
+        ),
+        (
+            container(ports=[{"containerPort": 70000}]),
+            "spec.containers[0].ports[0].containerPort",
+            "FieldValueInvalid",
+        ),
         (container(env=[{"name": ""}]), "spec.containers[0].env[0].name", "FieldValueRequired"),
         (container(env=[{"name": "a=b"}]), "spec.containers[0].env[0].name", "FieldValueInvalid"),
         (container(readinessProbe={}), "spec.containers[0].readinessProbe", "FieldValueRequired"),
-        (container(lifecycle={"postStart": {}}), "spec.containers[0].lifecycle.postStart", "FieldValueRequired"),
+        (
+            container(lifecycle={"postStart": {}}),
+            "spec.containers[0].lifecycle.postStart",
+            "FieldValueRequired",
+        ),
         (
             container(livenessProbe={"exec": {"command": ["x"]}, "successThreshold": 2}),
             "spec.containers[0].livenessProbe.successThreshold",
@@ -182,12 +199,16 @@ def fitting(type: Any) -> st.SearchStrategy[Any]:
         return st.lists(fitting(type[0]), max_size=2)
     if isinstance(type, dict):
         some = st.lists(st.sampled_from(sorted(type)), max_size=3, unique=True) if type else st.just([])
-        return some.flatmap(lambda names: st.fixed_dictionaries({name: fitting(type[name]) for name in names}))
+        return some.flatmap(
+            lambda names: st.fixed_dictionaries({name: fitting(type[name]) for name in names})
+        )
     values: dict[str, st.SearchStrategy[Any]] = {
         pod_types.STRING: st.sampled_from(["", "a", "A_b"]),
         pod_types.INTEGER: st.integers(-1, 2),
         pod_types.BOOLEAN: st.booleans(),
-        pod_types.TEXTS: st.dictionaries(st.sampled_from(["", "a", "a/b/"]), st.sampled_from(["", "v", "-"]), max_size=2),
+        pod_types.TEXTS: st.dictionaries(
+            st.sampled_from(["", "a", "a/b/"]), st.sampled_from(["", "v", "-"]), max_size=2
+        ),
         pod_types.NUMBER_OR_TEXT: st.sampled_from([0, 80, "http"]),
     }
     return values.get(type, st.none())

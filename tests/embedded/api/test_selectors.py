@@ -95,6 +95,8 @@ Labels = st.dictionaries(st.sampled_from(["a", "b.c/d", "e"]), st.sampled_from([
 
 
 @given(Labels, Labels)
-def test_an_equality_selector_selects_exactly_the_supersets(wanted: dict[str, str], labels: dict[str, str]) -> None:
+def test_an_equality_selector_selects_exactly_the_supersets(
+    wanted: dict[str, str], labels: dict[str, str]
+) -> None:
     text = ",".join(f"{key}={value}" for key, value in wanted.items())
     assert Selector("pods", labels=text).matches(pod(labels)) is (wanted.items() <= labels.items())

@@ -136,7 +136,9 @@ async def test_a_reader_in_the_process_sees_what_is_there_then_every_change_once
     assert storage.followers() == 0
 
 
-Writes = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["put", "drop"]), st.integers(0, 3)), max_size=40)
+Writes = st.lists(
+    st.tuples(st.sampled_from("abc"), st.sampled_from(["put", "drop"]), st.integers(0, 3)), max_size=40
+)
 
 
 @given(Writes, st.integers(0, 40))

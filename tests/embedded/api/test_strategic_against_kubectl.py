@@ -1,4 +1,5 @@
-"""`kubectl patch --local` runs the original code without a server: what it makes of a patch is what has to come out."""
+"""`kubectl patch --local` runs the original code without a server: what it makes of a patch has to
+come out."""
 
 from __future__ import annotations
 
@@ -40,7 +41,9 @@ def template(**spec: object) -> Object:
 
 
 PATCHES: list[Object] = [
-    template(containers=[{"name": "z", "image": "2"}, {"name": "c", "image": "3"}, {"name": "a", "image": None}]),
+    template(
+        containers=[{"name": "z", "image": "2"}, {"name": "c", "image": "3"}, {"name": "a", "image": None}]
+    ),
     template(
         **{"$setElementOrder/containers": [{"name": "c"}, {"name": "z"}, {"name": "a"}]},
         containers=[{"name": "z", "image": "2"}, {"name": "a", "$patch": "delete"}],
@@ -63,7 +66,17 @@ PATCHES: list[Object] = [
 def test_a_patch_gives_what_kubernetes_own_code_gives(kubectl: str, tmp_path: Path, change: Object) -> None:
     manifest = tmp_path / "deployment.json"
     manifest.write_text(json.dumps(deployment()))
-    command = [kubectl, "patch", "--local", "-f", str(manifest), "--type", "strategic", "-p", json.dumps(change)]
+    command = [
+        kubectl,
+        "patch",
+        "--local",
+        "-f",
+        str(manifest),
+        "--type",
+        "strategic",
+        "-p",
+        json.dumps(change),
+    ]
     done = subprocess.run(
         [*command, "-o", "json"], capture_output=True, text=True, check=True, timeout=KUBECTL_WITHIN_S
     )

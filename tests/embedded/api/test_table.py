@@ -37,7 +37,10 @@ def test_durations_are_short_as_kubectl_has_them(seconds: float, text: str) -> N
 
 
 def pod(*states: Object, ready: bool = True, phase: str = "Running", **metadata: Any) -> Object:
-    statuses = [{"name": f"c{i}", "state": item, "ready": ready and "running" in item} for i, item in enumerate(states)]
+    statuses = [
+        {"name": f"c{i}", "state": item, "ready": ready and "running" in item}
+        for i, item in enumerate(states)
+    ]
     return {
         "metadata": {"name": "p", **metadata},
         "spec": {"containers": [{"name": f"c{i}"} for i in range(len(states))]},
@@ -84,7 +87,11 @@ def test_a_pods_row_counts_ready_containers_and_restarts() -> None:
     kind = Registry().find("", "v1", "pods")
     row = table(kind, [body], "7")["rows"][0]
     assert row["cells"][:4] == ["p", "1/2", "Error", "2"]
-    assert row["object"] == {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": {"name": "p"}}
+    assert row["object"] == {
+        "kind": "PartialObjectMetadata",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": {"name": "p"},
+    }
 
 
 @pytest.mark.parametrize("kind", BUILT_IN, ids=lambda kind: kind.plural)
@@ -104,7 +111,7 @@ def test_custom_columns_take_their_values_from_the_object() -> None:
     ("path", "expected"),
     [
         (".status.phase", "Up"),
-        (".status.conditions[?(@.type==\"Ready\")].status", "True"),
+        ('.status.conditions[?(@.type=="Ready")].status', "True"),
         (".status.conditions[0].type", "Ready"),
         (".metadata.labels['a.b/c']", "x"),
         (".spec.missing.deeper", None),
@@ -114,5 +121,9 @@ def test_custom_columns_take_their_values_from_the_object() -> None:
 )
 def test_a_json_path_finds_its_value_or_nothing(path: str, expected: str | None) -> None:
     conditions = [{"type": "Ready", "status": "True"}]
-    body = {"metadata": {"labels": {"a.b/c": "x"}}, "spec": {}, "status": {"phase": "Up", "conditions": conditions}}
+    body = {
+        "metadata": {"labels": {"a.b/c": "x"}},
+        "spec": {},
+        "status": {"phase": "Up", "conditions": conditions},
+    }
     assert column_value(body, path) == expected

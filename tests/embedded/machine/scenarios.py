@@ -106,6 +106,14 @@ async def command(runtime: RuntimeClient, container: str, argv: Sequence[str], *
     return {"code": await session.wait(), **output}
 
 
+async def without(runtime: RuntimeClient, container: str, word: str) -> str:
+    """The command lines in a container, as soon as none has that word."""
+    script = "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"
+    while word in (found := str((await command(runtime, container, ["sh", "-c", script]))["stdout"])):
+        await asyncio.sleep(POLL_S)
+    return found
+
+
 async def failure(awaitable: Awaitable[Any]) -> str:
     try:
         await awaitable
@@ -196,11 +204,8 @@ async def commands(runtime: RuntimeClient) -> Any:
     await session.read()
     await session.kill()
     found["killed"] = await session.wait()
-    while (left := await command(runtime, name, ["sh", "-c", "cat /proc/[0-9]*/cmdline"]))["stdout"].count(
-        "sleep9"
-    ):
-        await asyncio.sleep(POLL_S)
-    found["left"] = left["stdout"].replace("\0", " ")
+    left = await without(runtime, name, "sleep 9")
+    found["left"] = left
     return found
 
 
@@ -231,11 +236,14 @@ async def failures(runtime: RuntimeClient) -> Any:
         "bare": await failure(one.start("b", ["nosuch"])),
         "folder": await failure(one.start("c", ["/etc"])),
         "nothing": await failure(one.start("d", None, "empty:v1")),
-        "user": await failure(one.start("e", ["true"], user="nosuchuser")),
         "sandbox": await failure(Pod(runtime, "gone", "").start("f", ["true"])),
         "twice": await failure(runtime.run_sandbox("pod", "pod")),
         "afterwards": (await one.run("g", ["true"]))["code"],
     }
+
+
+async def unknown_user(runtime: RuntimeClient) -> Any:
+    return await failure((await pod(runtime)).start("main", ["true"], user="nosuchuser"))
 
 
 async def logs(runtime: RuntimeClient) -> Any:
@@ -313,13 +321,10 @@ async def cancelled(runtime: RuntimeClient) -> Any:
     await asyncio.sleep(0)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-    while (left := await command(runtime, name, ["sh", "-c", "cat /proc/[0-9]*/cmdline"]))["stdout"].count(
-        "sleep97"
-    ):
-        await asyncio.sleep(POLL_S)
+    left = await without(runtime, name, "sleep 97")
     await runtime.remove_sandbox("two")
     await runtime.run_sandbox("two", "two")
-    return left["stdout"].count("sleep")
+    return left.count("sleep")
 
 
 async def busy(runtime: RuntimeClient) -> Any:

@@ -6,7 +6,7 @@ import os
 import socket
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.embedded.machine import wire
@@ -30,6 +30,7 @@ def encoded() -> bytes:
     return data
 
 
+@settings(database=None)
 @given(cuts=st.lists(st.integers(min_value=0, max_value=300)))
 def test_frames_may_arrive_in_any_pieces(cuts: list[int]) -> None:
     data, decoder = encoded(), wire.Decoder()
