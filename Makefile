@@ -37,7 +37,7 @@ check: $(VENV)/ready-dev ## ruff, mypy --strict, import contracts; edits nothing
 	$(BIN)/ruff check --no-cache $(SOURCES)
 	$(BIN)/ruff format --check --no-cache $(SOURCES)
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-cache
+	PYTHONPATH=images/sidecar/base:images/app/v1 $(BIN)/lint-imports --no-cache
 
 fmt: $(VENV)/ready-dev ## format and mend what ruff can mend
 	$(BIN)/ruff check --no-cache --fix $(SOURCES)

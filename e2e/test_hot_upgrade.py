@@ -11,7 +11,9 @@ UPGRADES, PODS, REQUESTS = 5, 2, 20_000
 
 def not_passed(report: dict[str, Any]) -> str:
     """What a reader of a red test wants to know first."""
-    gates = [gate for scenario in report["scenarios"] for gate in scenario["gates"] if gate["outcome"] != "passed"]
+    gates = [
+        gate for scenario in report["scenarios"] for gate in scenario["gates"] if gate["outcome"] != "passed"
+    ]
     return f"{report['outcome']}: {report.get('reason')}; gates: {gates}"
 
 
@@ -36,4 +38,6 @@ def test_a_cold_upgrade_is_caught(hotupgrade: Callable[..., Any]) -> None:
     failures = ran.scenario["failures"]
     assert failures
     assert {failure["phase"] for failure in failures} <= {"upgrade", "migration", "reset"}
-    assert {failure["pod"] for failure in failures} == {pod["name"] for pod in ran.scenario["upgrades"][0]["pods"]}
+    assert {failure["pod"] for failure in failures} == {
+        pod["name"] for pod in ran.scenario["upgrades"][0]["pods"]
+    }

@@ -50,10 +50,13 @@ from harness.verdict.gates import Requirements
 
 NAMESPACE = "hotupgrade"
 APP = "application"
-WARM_UP_S = 1.0  # steady traffic before the first patch: connections are open and every class has been round once
+WARM_UP_S = (
+    1.0  # steady traffic before the first patch: connections are open and every class has been round once
+)
 COOL_DOWN_S = 1.0  # steady traffic after the last reset, so that a late failure is still seen
 PROGRESS_S = 0.5  # how often totals are asked for
 MIN_REQUESTS_PER_UPGRADE = 4000  # five upgrades make the 20,000 that bound the failure rate at 1.5 in 10,000
+UNKNOWN = Controller(name="unknown", version="unknown")  # the run ended before the cluster was up
 INTERRUPTED_WAIT = Timeouts(call=2.0, stop=3.0, ledger=5.0)  # whoever presses Ctrl-C does not want to wait
 
 
@@ -99,7 +102,9 @@ def images_needed(subject: Subject) -> list[str]:
     return list(dict.fromkeys([subject.image, *subject.images, *empty, APP_IMAGE, LOADGEN_IMAGE]))
 
 
-def execute(options: RunOptions, cluster: Cluster, progress: Progress, before_teardown: Callable[[], None]) -> Result:
+def execute(
+    options: RunOptions, cluster: Cluster, progress: Progress, before_teardown: Callable[[], None]
+) -> Result:
     """Runs it all and writes the report, whatever happens on the way.
 
     InputError is raised, since nothing was found out; everything else that ends the run early is in the result.
@@ -135,7 +140,9 @@ def _reserve(options: RunOptions, started: float) -> Path:
     try:
         folder.mkdir(parents=True)
     except OSError as error:
-        raise InputError(f"--reports {options.reports}: {error.strerror}; name a folder that you can write to") from error
+        raise InputError(
+            f"--reports {options.reports}: {error.strerror}; name a folder that you can write to"
+        ) from error
     return folder
 
 
@@ -164,7 +171,9 @@ def _on_cluster(options: RunOptions, cluster: Cluster, progress: Progress, seen:
             )
             time.sleep(COOL_DOWN_S)
     except BaseException:
-        hasty = Load(api, NAMESPACE, targets, version_header=options.version_header, timeouts=INTERRUPTED_WAIT)
+        hasty = Load(
+            api, NAMESPACE, targets, version_header=options.version_header, timeouts=INTERRUPTED_WAIT
+        )
         with suppress(HotupgradeError):
             _collect(api, hasty, list(addresses), seen, INTERRUPTED_WAIT)
         raise
@@ -236,7 +245,9 @@ def _report(options: RunOptions, kind: str, seen: Seen) -> Report:
     scenario = judge.judge(name, seen.upgrades, seen.loads, seen.apps, requirements, seen.locust_requests)
     outcome, reason = _outcome(judge.overall([scenario]), scenario.reason, seen.error)
     repository, _, _ = canonical_image(subject.image).rpartition(":")
-    own = dict.fromkeys([subject.image, *subject.images, *([subject.empty_image] if subject.empty_image else [])])
+    own = dict.fromkeys(
+        [subject.image, *subject.images, *([subject.empty_image] if subject.empty_image else [])]
+    )
     return Report(
         outcome=outcome,
         reason=reason,
@@ -246,11 +257,20 @@ def _report(options: RunOptions, kind: str, seen: Seen) -> Report:
         seed=options.seed,
         version=__version__,
         cluster=seen.cluster
-        or ClusterInfo(kind=kind, kubernetes="unknown", controller=Controller(name="unknown", version="unknown"), nodes=[]),
+        or ClusterInfo(
+            kind=kind,
+            kubernetes="unknown",
+            controller=Controller(name="unknown", version="unknown"),
+            nodes=[],
+        ),
         implementation=Implementation(
             name=repository,
-            version=", ".join(dict.fromkeys(canonical_image(image).rpartition(":")[2] for image in subject.images)),
-            images={canonical_image(ref).rpartition(":")[2]: seen.images[ref] for ref in own if ref in seen.images},
+            version=", ".join(
+                dict.fromkeys(canonical_image(image).rpartition(":")[2] for image in subject.images)
+            ),
+            images={
+                canonical_image(ref).rpartition(":")[2]: seen.images[ref] for ref in own if ref in seen.images
+            },
         ),
         manifest=subject.text,
         scenarios=[scenario],

@@ -41,7 +41,9 @@ def up(name: str, images: Sequence[Path], kubelet_backoff: bool, api_port: int) 
     except BaseException:
         cluster.down()
         raise
-    click.echo(f"cluster {name} is up after {time.monotonic() - begin:.1f} s; its kubeconfig: hotupgrade cluster kubeconfig")
+    click.echo(
+        f"cluster {name} is up after {time.monotonic() - begin:.1f} s; its kubeconfig: hotupgrade cluster kubeconfig"
+    )
 
 
 @command.command(epilog="\b\nExample:\n  hotupgrade cluster down --name lab")
@@ -69,7 +71,9 @@ def status(name: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    click.echo(f"cluster {name}: up for {time.time() - found.started:.0f} s, process {found.pid}, API {found.server}")
+    click.echo(
+        f"cluster {name}: up for {time.time() - found.started:.0f} s, process {found.pid}, API {found.server}"
+    )
     table = Table(box=None)
     for heading in ("namespace", "pod", "phase", "ready", "address"):
         table.add_column(heading)
@@ -78,7 +82,9 @@ def status(name: str) -> None:
     Console().print(table)
 
 
-@command.command(epilog="\b\nExample:\n  hotupgrade cluster kubeconfig > kubeconfig && export KUBECONFIG=$PWD/kubeconfig")
+@command.command(
+    epilog="\b\nExample:\n  hotupgrade cluster kubeconfig > kubeconfig && export KUBECONFIG=$PWD/kubeconfig"
+)
 @options.name
 def kubeconfig(name: str) -> None:
     """Print a cluster's kubeconfig."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from typing import TextIO
+from typing import IO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -30,7 +30,7 @@ PHASE_STYLE: dict[PhaseName, str] = {
 class Plain:
     """One line for each thing that happens."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: IO[str]) -> None:
         self._stream, self._lock, self._zero = stream, threading.Lock(), time.monotonic()
         self._told, self._failed = 0.0, 0
 

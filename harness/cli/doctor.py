@@ -15,7 +15,11 @@ import click
 
 ANSWER_WITHIN_S = 5.0  # a program that says its version takes far less
 Grade = Literal["ok", "missing", "broken"]
-MARK: dict[Grade, str] = {"ok": "[green]ok[/]", "missing": "[yellow]optional[/]", "broken": "[bold red]broken[/]"}
+MARK: dict[Grade, str] = {
+    "ok": "[green]ok[/]",
+    "missing": "[yellow]optional[/]",
+    "broken": "[bold red]broken[/]",
+}
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,13 @@ def _checkout(images: Path) -> Row:
     """Containers run as an ordinary user when root starts them, and read the checkout then."""
     if not images.is_dir():
         return Row("checkout", "broken", f"{images} is missing", "run it from a checkout of the repository")
-    closed = [str(path) for path in (images, images.parent, Path(sys.prefix)) if not path.stat().st_mode & 0o005]
+    closed = [
+        str(path) for path in (images, images.parent, Path(sys.prefix)) if not path.stat().st_mode & 0o005
+    ]
     if os.geteuid() == 0 and closed:
-        return Row("checkout", "broken", f"{closed[0]} is closed to other users", f"chmod -R o+rX {closed[0]}")
+        return Row(
+            "checkout", "broken", f"{closed[0]} is closed to other users", f"chmod -R o+rX {closed[0]}"
+        )
     return Row("checkout", "ok", str(images.parent))
 
 

@@ -41,7 +41,9 @@ Exit codes: 0 passed, 1 failed, 2 usage or input error, 3 inconclusive, 4 cluste
     type=click.Choice(["embedded", "kind", "current"]),
     help="Where to run: embedded needs neither Docker nor root. kind and current are not there yet.",
 )
-@click.option("--upgrades", default=5, show_default=True, type=click.IntRange(1), help="Upgrades, one after the other.")
+@click.option(
+    "--upgrades", default=5, show_default=True, type=click.IntRange(1), help="Upgrades, one after the other."
+)
 @click.option("--pods", default=2, show_default=True, type=click.IntRange(1), help="Application pods.")
 @click.option(
     "--upgrade",

@@ -22,7 +22,9 @@ SHOWN_FAILURES = 5  # the rest is in the report
 def print_summary(console: Console, report: Report, folder: Path) -> None:
     """Classes, gates that did not pass, first failures, the outcome in one line, and where the report is."""
     for scenario in report.scenarios:
-        table = Table(title=f"{scenario.name}: {len(scenario.upgrades)} upgrades", title_justify="left", box=None)
+        table = Table(
+            title=f"{scenario.name}: {len(scenario.upgrades)} upgrades", title_justify="left", box=None
+        )
         for heading in ("class", "sent", "answered", "failed", "closed", "outcome"):
             table.add_column(heading, justify="left" if heading in ("class", "outcome") else "right")
         for name, result in scenario.classes.items():

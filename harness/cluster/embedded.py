@@ -9,7 +9,7 @@ from typing import Any
 
 from kubernetes import client as k8s
 from kubernetes import utils
-from kubernetes.client.rest import ApiException
+from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from harness import __version__
@@ -71,13 +71,14 @@ class EmbeddedCluster:
         )
         api = self.client()
         for body in install_objects(CONTROLLER_IMAGE):
-            utils.create_from_dict(api, body)
+            utils.create_from_dict(api, body)  # type: ignore[no-untyped-call]
         self._await_controller(api)
 
     def _await_controller(self, api: k8s.ApiClient) -> None:
         """A dry run of a SidecarSet shows that its webhooks answer; nothing else does."""
         deadline = time.monotonic() + CONTROLLER_WITHIN_S
-        custom, probe = k8s.CustomObjectsApi(api), _probe()
+        probe = _probe()
+        custom: Any = k8s.CustomObjectsApi(api)
         while True:
             try:
                 made = custom.create_cluster_custom_object(
@@ -103,7 +104,7 @@ class EmbeddedCluster:
 
     def image(self, ref: str) -> ImageInfo:
         """The image as the machine built it."""
-        api = k8s.CoreV1Api(self.client())
+        api: Any = k8s.CoreV1Api(self.client())
         for node in api.list_node().items:
             for image in node.status.images or []:
                 if canonical_image(ref) in map(canonical_image, image.names):
@@ -113,11 +114,12 @@ class EmbeddedCluster:
     def info(self) -> ClusterInfo:
         """Kind, versions, node, and what makes it differ from a real cluster."""
         api = self.client()
+        core: Any = k8s.CoreV1Api(api)
         return ClusterInfo(
             kind=self.kind,
             kubernetes=k8s.VersionApi(api).get_code().git_version,
             controller=Controller(name="reference SidecarSet controller", version=__version__),
-            nodes=[node.metadata.name for node in k8s.CoreV1Api(api).list_node().items],
+            nodes=[node.metadata.name for node in core.list_node().items],
             notes=[SUBSTRATE, BACKOFF[self._backoff]],
         )
 
@@ -147,11 +149,14 @@ def _probe() -> dict[str, Any]:
 
 def _controller_log(api: k8s.ApiClient) -> str:
     """The last lines of every pod of the controller's namespace, indented."""
-    core, lines = k8s.CoreV1Api(api), []
+    core: Any = k8s.CoreV1Api(api)
+    lines: list[str] = []
     try:
         for pod in core.list_namespaced_pod("kruise-system").items:
             lines += [f"pod {pod.metadata.name}: {pod.status.phase}"]
-            lines += core.read_namespaced_pod_log(pod.metadata.name, "kruise-system", tail_lines=10).splitlines()
+            lines += core.read_namespaced_pod_log(
+                pod.metadata.name, "kruise-system", tail_lines=10
+            ).splitlines()
     except (ApiException, HTTPError):
         pass  # what was found is told; the time-out is the error
     return "".join(f"\n  {line}" for line in lines)

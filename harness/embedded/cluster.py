@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from kubernetes import client as k8s
 from kubernetes import config
@@ -42,6 +42,12 @@ class Found:
         return str(self.kubeconfig["clusters"][0]["cluster"]["server"])
 
 
+def connect(kubeconfig: dict[str, Any]) -> k8s.ApiClient:
+    """A client of the API that a kubeconfig names."""
+    connected: Any = config.new_client_from_config_dict(kubeconfig)  # type: ignore[no-untyped-call]
+    return cast(k8s.ApiClient, connected)
+
+
 def listen(port: int) -> socket.socket:
     """The API's listening socket on loopback; InputError when the port is taken."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -50,7 +56,9 @@ def listen(port: int) -> socket.socket:
         listener.bind(("127.0.0.1", port))
     except OSError as error:
         listener.close()
-        raise InputError(f"--api-port {port}: {os.strerror(error.errno or 0)}; give another, or 0 for any free one") from error
+        raise InputError(
+            f"--api-port {port}: {os.strerror(error.errno or 0)}; give another, or 0 for any free one"
+        ) from error
     listener.listen(128)
     return listener
 
@@ -63,7 +71,7 @@ class EmbeddedMachine:
 
     def client(self) -> k8s.ApiClient:
         """A new client of its API."""
-        return config.new_client_from_config_dict(self.kubeconfig)
+        return connect(self.kubeconfig)
 
     def release(self) -> None:
         """Lets it live on after this process; it is found again by its name."""
@@ -77,7 +85,9 @@ class EmbeddedMachine:
         self.machine.stop(DOWN_WITHIN_S)
 
 
-def start(*, images: Sequence[Path], api_port: int, kubelet_backoff: bool, keep_as: str | None = None) -> EmbeddedMachine:
+def start(
+    *, images: Sequence[Path], api_port: int, kubelet_backoff: bool, keep_as: str | None = None
+) -> EmbeddedMachine:
     """Starts a cluster and waits until its API answers; InputError, ClusterError."""
     api = listen(api_port)
     manager: socket.socket | None = None
@@ -86,12 +96,23 @@ def start(*, images: Sequence[Path], api_port: int, kubelet_backoff: bool, keep_
             manager = management.listen(keep_as)
         except FileExistsError:
             api.close()
-            raise InputError(f"cluster {keep_as} is up already; end it with `hotupgrade cluster down`, or choose --name") from None
+            raise InputError(
+                f"cluster {keep_as} is up already; end it with `hotupgrade cluster down`, or choose --name"
+            ) from None
     ready, report = os.pipe()
     log = os.memfd_create("control-plane")  # a log without a file: nothing to leave behind
     handed = [api.fileno(), report, *([manager.fileno()] if manager else [])]
-    argv = [sys.executable, "-m", "harness.embedded.controlplane", "--api-fd", str(api.fileno()), "--report-fd", str(report)]
+    argv = [
+        sys.executable,
+        "-m",
+        "harness.embedded.controlplane",
+        "--api-fd",
+        str(api.fileno()),
+        "--report-fd",
+        str(report),
+    ]
     argv += ["--manager-fd", str(manager.fileno())] if manager else []
+    argv += ["--name", keep_as] if keep_as else []
     argv += ["--kubelet-backoff"] if kubelet_backoff else []
     try:
         machine = launch(argv, images=images, pass_fds=handed, env=None, name=keep_as or "run", log_fd=log)
@@ -162,7 +183,7 @@ def end(name: str) -> bool:
 
 def pods(found: Found) -> Iterator[tuple[str, str, str, str, str]]:
     """Namespace, name, phase, ready containers and address of every pod."""
-    core = k8s.CoreV1Api(config.new_client_from_config_dict(found.kubeconfig))
+    core: Any = k8s.CoreV1Api(connect(found.kubeconfig))
     for pod in core.list_pod_for_all_namespaces().items:
         statuses = pod.status.container_statuses or []
         ready = f"{sum(status.ready for status in statuses)}/{len(pod.spec.containers)}"

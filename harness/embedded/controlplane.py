@@ -28,7 +28,6 @@ from harness.embedded.seams import NODES, Api, ApiError
 
 NODE = "embedded"
 SERVICE_PORT = 6443  # where pods find the API, on the machine's bridge
-NAME = "hotupgrade"
 
 
 def main() -> None:
@@ -37,6 +36,7 @@ def main() -> None:
     parser.add_argument("--api-fd", type=int, required=True)
     parser.add_argument("--report-fd", type=int, required=True)
     parser.add_argument("--manager-fd", type=int)
+    parser.add_argument("--name", default="hotupgrade", help="what the kubeconfig calls the cluster")
     parser.add_argument("--kubelet-backoff", action="store_true")
     try:
         asyncio.run(_run(parser.parse_args()))
@@ -65,7 +65,7 @@ async def _run(options: argparse.Namespace) -> None:
     server.attach_node(agent.node)
     api_socket = socket.socket(fileno=options.api_fd)
     await server.start([api_socket, _bridge_socket()])
-    entry = kubeconfig(f"https://127.0.0.1:{api_socket.getsockname()[1]}", server.ca_pem, token, NAME)
+    entry = kubeconfig(f"https://127.0.0.1:{api_socket.getsockname()[1]}", server.ca_pem, token, options.name)
     manager = await _serve_manager(options.manager_fd, entry)
     try:
         async with asyncio.TaskGroup() as group:

@@ -59,13 +59,17 @@ def ask(name: str, **request: Any) -> dict[str, Any] | None:
             with connection.makefile("rb") as stream:
                 answer = json.loads(stream.readline() or b"{}")
         except (OSError, ValueError) as error:
-            raise ClusterError(f"cluster {name!r} does not answer: {error}; try again, or `hotupgrade cluster down`") from error
+            raise ClusterError(
+                f"cluster {name!r} does not answer: {error}; try again, or `hotupgrade cluster down`"
+            ) from error
     if not isinstance(answer, dict) or "error" in answer:
         raise ClusterError(f"cluster {name!r}: {answer}")
     return answer
 
 
-async def serve(listener: socket.socket, answer: Callable[[dict[str, Any]], dict[str, Any]]) -> asyncio.Server:
+async def serve(
+    listener: socket.socket, answer: Callable[[dict[str, Any]], dict[str, Any]]
+) -> asyncio.Server:
     """Answers every request of this user by `answer`, which returns what is sent back."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

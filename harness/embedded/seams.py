@@ -78,12 +78,22 @@ class Api(Protocol):
         subresource: "", "status", or "finalize" for a namespace."""
 
     async def patch(
-        self, resource: Resource, name: str, patch: Object, namespace: str | None = None, subresource: str = ""
+        self,
+        resource: Resource,
+        name: str,
+        patch: Object,
+        namespace: str | None = None,
+        subresource: str = "",
     ) -> Object:
         """JSON merge patch (RFC 7386)."""
 
     async def delete(
-        self, resource: Resource, name: str, namespace: str | None = None, grace_s: int | None = None, uid: str = ""
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str | None = None,
+        grace_s: int | None = None,
+        uid: str = "",
     ) -> None:
         """Deletes, or marks a pod for graceful deletion; grace_s=0 removes a pod at once. ApiError 404, 409 (uid)."""
 

@@ -68,7 +68,9 @@ class Slot(Record):
     sent: int = 0
     answered: int = Field(default=0, description="right answers to requests that were sent in this slot")
     failed: int = 0
-    ended: int = Field(default=0, description="requests that ended in this slot, well or not, whenever they were sent")
+    ended: int = Field(
+        default=0, description="requests that ended in this slot, well or not, whenever they were sent"
+    )
     versions: dict[str, int] = Field(default={}, description="version header -> answers, by end time")
     latency_us: dict[int, int] = Field(
         default={}, description="microseconds from the intended send time, three significant digits -> count"
@@ -85,7 +87,9 @@ class Saturation(Record):
         description="requests sent more than LATE_MS late, though their client was free to send, of all"
     )
     max_lag_ms: float
-    cpu_fraction: float = Field(description="processor time of the generator's process over wall time; 1 is one core")
+    cpu_fraction: float = Field(
+        description="processor time of the generator's process over wall time; 1 is one core"
+    )
 
 
 LATE_MS = 50.0

@@ -59,11 +59,15 @@ class Traffic(Record):
     sent: int = 0
     answered: int = 0
     lost: int = Field(default=0, description="no answer, never executed")
-    errors: int = Field(default=0, description="answered with a status or protocol error that the application did not send")
+    errors: int = Field(
+        default=0, description="answered with a status or protocol error that the application did not send"
+    )
     corrupted: int = 0
     duplicated: int = Field(default=0, description="executed more than once")
     executed_unanswered: int = Field(default=0, description="executed, no answer")
-    closed_connections: int = Field(default=0, description="idle connections that the server closed without a word")
+    closed_connections: int = Field(
+        default=0, description="idle connections that the server closed without a word"
+    )
     failed: int = 0
 
 
@@ -112,7 +116,7 @@ class Failure(Record):
 
 
 class Point(Record):
-    """One point of the time line: a slot over all pods and classes."""
+    """One point of the time line: a slot over all pods and classes; its latencies leave out `stream`, long by design."""
 
     at: Time
     sent: int

@@ -30,7 +30,9 @@ class PodEvent(Record):
     """Something that a pod, its containers or the kubelet reported."""
 
     at: Time
-    source: str = Field(description="sidecar (a log line), kubelet or controller (an API event), watch (a pod's state)")
+    source: str = Field(
+        description="sidecar (a log line), kubelet or controller (an API event), watch (a pod's state)"
+    )
     reason: str
     message: str = ""
     container: str | None = None

@@ -63,6 +63,15 @@ def bins(points: Sequence[Point]) -> Iterator[Bin]:
         )
 
 
+def short(names: Sequence[str]) -> list[str]:
+    """Names without the words that they all begin with: a pod's name may be as wide as a telephone's screen."""
+    words_of = [name.split("-") for name in names]
+    shared = min((len(of_name) - 1 for of_name in words_of), default=0)
+    while len({tuple(of_name[:shared]) for of_name in words_of}) > 1:
+        shared -= 1
+    return ["-".join(of_name[shared:]) for of_name in words_of]
+
+
 def timeline(scenario: Scenario) -> dict[str, Any] | None:
     """The figure of a scenario; None if there is nothing to draw."""
     pods = sorted({pod.name for upgrade in scenario.upgrades for pod in upgrade.pods})
@@ -177,9 +186,21 @@ def _layout(scenario: Scenario, pods: Sequence[str]) -> dict[str, Any]:
         panels = [
             ("yaxis", "requests per second", PANEL_PX, {"rangemode": "tozero"}),
             ("yaxis2", per_bin, PANEL_PX // 2, {"range": [0, max(1, failures) * 1.1], "dtick": step}),
-            ("yaxis3", "latency, ms", PANEL_PX, {"type": "log", "tickvals": LATENCY_TICKS_MS}),
+            (
+                "yaxis3",
+                "latency without streams, ms",
+                PANEL_PX,
+                {"type": "log", "tickvals": LATENCY_TICKS_MS},
+            ),
         ]
-    rows = {"type": "category", "categoryarray": list(pods)[::-1], "showgrid": False, "automargin": True}
+    rows = {
+        "type": "category",
+        "categoryarray": list(pods)[::-1],
+        "tickvals": list(pods),
+        "ticktext": short(pods),
+        "showgrid": False,
+        "automargin": True,
+    }
     panels.append(("yaxis4", "phases of each pod", BAND_PX * max(1, len(pods)), rows))
     height = sum(GAP_PX + size for _, _, size, _ in panels)
     axes: dict[str, Any] = {}

@@ -31,6 +31,8 @@ from harness.verdict.reconcile import reconcile
 
 OUTRANKS: tuple[Outcome, ...] = ("interrupted", "failed", "inconclusive", "passed", "skipped")
 """The first of these that any part has is the outcome of the whole."""
+LASTING = ("stream",)
+"""Classes whose requests last by design: their latencies would hide all others' in a percentile over all classes."""
 NEARLY = 1e-3  # of a slot: slots start at multiples of SLOT_S, which a float of Unix seconds holds to 1e-5
 
 
@@ -187,7 +189,8 @@ def _timeline(slots: Sequence[Slot], losses: Sequence[Loss]) -> list[Point]:
         at = _slot_of(slot.at)
         sent[at] += slot.sent
         versions.setdefault(at, Counter()).update(slot.versions)
-        latencies.setdefault(at, Counter()).update(slot.latency_us)
+        if slot.traffic_class not in LASTING:
+            latencies.setdefault(at, Counter()).update(slot.latency_us)
     known = {*sent, *failed}
     return [
         Point(

@@ -149,3 +149,19 @@ def test_long_run_is_drawn_in_wider_bins_that_lose_nothing() -> None:
     assert binned[-1].p99 == 35_999
     assert charts.bin_seconds(scenario.timeline) == 2.4
     assert len(page.html(example.report([scenario])).encode()) < LARGEST_BYTES
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["app-c6d-flv69", "app-c6d-ngsnd"], ["flv69", "ngsnd"]),
+        (["app-c6d-flv69"], ["flv69"]),
+        (["one", "two"], ["one", "two"]),
+        (["app", "app-1"], ["app", "app-1"]),
+        ([], []),
+    ],
+)
+def test_rows_of_the_time_line_are_named_by_what_tells_them_apart(
+    names: list[str], expected: list[str]
+) -> None:
+    assert charts.short(names) == expected

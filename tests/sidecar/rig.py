@@ -91,7 +91,8 @@ class Client:
 
     async def post(self, body: bytes, name: str) -> Answer:
         self.send(
-            f"POST /echo HTTP/1.1\r\nHost: test\r\nx-request-id: {name}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            f"POST /echo HTTP/1.1\r\nHost: test\r\nx-request-id: {name}\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n".encode()
             + body
         )
         return await self.answer()

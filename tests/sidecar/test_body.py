@@ -68,7 +68,11 @@ def test_cuts_of_any_kind_make_no_difference(cuts: list[int], after: bytes) -> N
 def test_a_malformed_chunk_is_refused(data: bytes) -> None:
     with pytest.raises(BadBodyError):
         Chunks().take(data)
-    body = Chunks()
     with pytest.raises(BadBodyError):
-        for position in range(len(data)):
-            body.take(data[position : position + 1])
+        byte_by_byte(data)
+
+
+def byte_by_byte(data: bytes) -> None:
+    body = Chunks()
+    for position in range(len(data)):
+        body.take(data[position : position + 1])

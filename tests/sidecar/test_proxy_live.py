@@ -38,6 +38,12 @@ async def client(pod: Pod, sidecar: Sidecar) -> AsyncIterator[Client]:
     client.close()
 
 
+def resident(sidecar: Sidecar) -> int:
+    """KiB of memory."""
+    status = Path(f"/proc/{sidecar.process.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0])
+
+
 @pytest.mark.parametrize("case", REFUSED)
 async def test_a_malformed_request_is_refused_and_never_reaches_the_application(
     case: str, client: Client, pod: Pod
@@ -128,23 +134,18 @@ async def test_a_large_upload_arrives_to_the_byte(chunked: bool, client: Client)
 async def test_a_slow_reader_of_a_large_answer_gets_it_whole_and_costs_little_memory(
     client: Client, sidecar: Sidecar
 ) -> None:
-    def resident() -> int:
-        status = Path(f"/proc/{sidecar.process.pid}/status").read_text()
-        return int(status.split("VmRSS:")[1].split()[0])  # KiB
-
     await client.get()
-    before = resident()
+    before = resident(sidecar)
     client.writer.transport.pause_reading()  # type: ignore[attr-defined]
     client.send(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
     await asyncio.sleep(0.2)
-    assert resident() - before < 4096
+    assert resident(sidecar) - before < 4096
     client.writer.transport.resume_reading()  # type: ignore[attr-defined]
     assert len((await client.answer()).body) == 8_000_000
 
 
 async def test_an_idle_process_stays_under_sixty_megabytes(sidecar: Sidecar) -> None:
-    status = Path(f"/proc/{sidecar.process.pid}/status").read_text()
-    assert int(status.split("VmRSS:")[1].split()[0]) < 60 * 1024
+    assert resident(sidecar) < 60 * 1024
 
 
 @pytest.mark.parametrize(

@@ -436,3 +436,12 @@ def test_pause_in_the_traffic_is_drawn_as_zero() -> None:
     assert [point.sent for point in timeline].count(0) == len(gone) == 10
     steps = {round(after.at - before.at, 3) for before, after in pairwise(timeline)}
     assert steps == {0.1}
+
+
+def test_streams_do_not_hide_the_other_classes_latencies_on_the_time_line() -> None:
+    run = small(upgrades=1)
+    for slot in run.load.slots:
+        slot.latency_us = {900_000: 8} if slot.traffic_class == "stream" else {1000: 8}
+    scenario = judged(run)
+    assert {point.p99 for point in scenario.timeline} == {1.0}
+    assert scenario.classes["stream"].latency["steady"].p50 == pytest.approx(900, rel=2e-3)

@@ -94,7 +94,8 @@ class RuntimeServer:
         self._send({"event": "hello"})
         while self.exit_code is None:
             for key, _ in self._selector.select(self._patience()):
-                key.data()
+                if self._selector.get_map().get(key.fd) is key:  # what came before it may have dealt with it
+                    key.data()
             self._tell_ends()
             self._write()
         return self.exit_code

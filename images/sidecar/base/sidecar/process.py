@@ -256,7 +256,7 @@ class Process:
 
 
 def main() -> int:
-    """The command: 0 when told to end, 1 when it could not come to serve, 2 when the environment is wrong."""
+    """The command: 0 when told to end, 1 when it could not serve, 2 when the environment is wrong."""
     try:
         config = read(os.environ)
         role = role_of(config.version, config.alt)
