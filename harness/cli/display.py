@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import IO
 
 from rich.console import Console, Group, RenderableType
@@ -42,10 +43,8 @@ class Plain:
 
     def _line(self, text: str) -> None:
         with self._lock:
-            try:
+            with suppress(OSError, ValueError):  # nobody reads any more; the run goes on
                 print(f"{time.monotonic() - self._zero:6.1f}s  {text}", file=self._stream, flush=True)
-            except (OSError, ValueError):  # nobody reads any more; the run goes on
-                pass
 
     def note(self, text: str) -> None:
         """A line."""

@@ -30,7 +30,7 @@ SUBSTRATE = (
     "limits. Its timings are never cluster figures."
 )
 BACKOFF = {
-    False: "Quick image changes of one container are not delayed; a real kubelet delays the fourth (--kubelet-backoff).",
+    False: "Quick image changes of one container are not delayed; a kubelet delays the fourth (--kubelet-backoff).",
     True: "Quick image changes of one container are delayed as a real kubelet does (--kubelet-backoff).",
 }
 

@@ -188,8 +188,8 @@ class Mount:
 class ContainerSpec:
     """Everything that a container needs to start; nothing left to look up but the image.
 
-    `command` and `args` follow Kubernetes: None means the image's entry point and command. `env` is complete but for the
-    image's own, which it overrides. `log` receives lines `<RFC 3339 nano> stdout|stderr F <text>`, appended.
+    `command` and `args` follow Kubernetes: None means the image's entry point and command. `env` is complete but for
+    the image's own, which it overrides. `log` receives lines `<RFC 3339 nano> stdout|stderr F <text>`, appended.
     `shm` is the pod's shared directory for /dev/shm.
     """
 

@@ -32,7 +32,7 @@ class ClientFailure(Record):
 
 
 class Client(Record):
-    """One client: a sequential sender bound to one pod. `answered` holds only answers that were right in all respects."""
+    """One sequential sender, bound to one pod. `answered` holds only answers that were right in all respects."""
 
     name: str
     traffic_class: str = Field(alias="class")

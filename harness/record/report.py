@@ -1,6 +1,7 @@
 """The report document: report.json is this, everything else is drawn from it.
 
-Its JSON Schema is generated from these models (docs/report.schema.json). `SCHEMA` changes when a field changes its meaning.
+Its JSON Schema is generated from these models (docs/report.schema.json). `SCHEMA` changes when a field changes
+its meaning.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ class Failure(Record):
 
 
 class Point(Record):
-    """One point of the time line: a slot over all pods and classes; its latencies leave out `stream`, long by design."""
+    """A slot over all pods and classes, on the time line; its latencies leave out `stream`, long by design."""
 
     at: Time
     sent: int
