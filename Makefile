@@ -28,7 +28,7 @@ $(VENV)/ready-dev: pyproject.toml constraints.txt | $(BIN)/python
 setup: $(VENV)/ready ## virtual environment with the pinned dependencies
 
 e2e: $(VENV)/ready ## the main job: hot upgrades under load, and its negative control (CLUSTER=embedded)
-	$(BIN)/python -m pytest e2e -s -q --cluster $(CLUSTER)
+	$(BIN)/python -m pytest e2e -s --cluster $(CLUSTER)
 
 test: $(VENV)/ready-dev ## the project's own tests
 	$(BIN)/python -m pytest tests -q

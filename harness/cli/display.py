@@ -42,9 +42,8 @@ class Plain:
         return None
 
     def _line(self, text: str) -> None:
-        with self._lock:
-            with suppress(OSError, ValueError):  # nobody reads any more; the run goes on
-                print(f"{time.monotonic() - self._zero:6.1f}s  {text}", file=self._stream, flush=True)
+        with self._lock, suppress(OSError, ValueError):  # nobody reads any more; the run goes on
+            print(f"{time.monotonic() - self._zero:6.1f}s  {text}", file=self._stream, flush=True)
 
     def note(self, text: str) -> None:
         """A line."""

@@ -36,7 +36,19 @@ async def test_a_pod_may_do_without_a_service_account(tmp_path: Path) -> None:
     async with running(tmp_path) as rig:
         await rig.create(container("a"), automountServiceAccountToken=False)
         await rig.until_ready()
-        assert rig.runtime.started[0].mounts == []
+        assert {mount.target for mount in rig.runtime.started[0].mounts} == {"/etc/hosts", "/etc/resolv.conf"}
+
+
+async def test_a_pod_knows_its_own_name_unless_it_brings_names_of_its_own(tmp_path: Path) -> None:
+    own = [{"name": "d", "mountPath": "/etc/hosts", "subPath": "hosts"}]
+    async with running(tmp_path) as rig:
+        await rig.create(container("a"), container("b", volumeMounts=own), volumes=[{"name": "d", "emptyDir": {}}])
+        await rig.until_ready()
+        first, second = rig.runtime.started
+        assert source(first, "/etc/hosts").read_text() == "127.0.0.1\tlocalhost\n10.0.0.2\tpod\n"
+        targets = [mount.target for mount in second.mounts]
+        assert targets.count("/etc/hosts") == 1
+        assert "volumes/d" in str(source(second, "/etc/hosts"))
 
 
 async def test_containers_share_an_empty_directory_and_its_parts(tmp_path: Path) -> None:
