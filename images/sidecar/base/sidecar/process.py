@@ -272,7 +272,7 @@ def main() -> int:
 
 
 def _settle_memory() -> None:
-    """What lives now lives long: later collections need not look at it, and do not stall connections for it."""
+    """What lives now lives long: later collections need not look at it and stall connections for it."""
     gc.collect()
     gc.freeze()
 
