@@ -64,7 +64,9 @@ def main() -> None:
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        error.show()
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "hotupgrade"
+        click.echo(f"hotupgrade: {' '.join(error.format_message().split())}; see {command} --help", err=True)
         sys.exit(2)
     except HotupgradeError as error:
         click.echo(f"hotupgrade: {error}", err=True)
