@@ -63,10 +63,13 @@ def main() -> None:
         sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(2)
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "hotupgrade"
-        click.echo(f"hotupgrade: {' '.join(error.format_message().split())}; see {command} --help", err=True)
+        click.echo(f"hotupgrade: {' '.join(error.format_message().split()).rstrip('.')}; see {command} --help", err=True)
         sys.exit(2)
     except HotupgradeError as error:
         click.echo(f"hotupgrade: {error}", err=True)

@@ -193,7 +193,7 @@ class App:
             writer.write(b"SSH-2.0-nonsense\r\n\r\n")
             return False
         elif path == "/big":
-            content = b"x" * 8_000_000
+            content = b"x" * 40_000_000  # more than the kernel keeps for a connection
         elif path == "/refuse":
             writer.write(b"HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n")
             return False

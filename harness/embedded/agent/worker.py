@@ -282,8 +282,6 @@ class PodWorker:
         """What follows from a start that failed: events, the end of the container, and when it is tried
         again."""
         reason, tell = failure.waiting.reason, partial(self._tell, pod, container)
-        if reason != "CreateContainerConfigError":  # that one waits for a change of what it refers to
-            self._not_before[_key(container)] = self._tools.clock() + RETRY_S
         if reason == "ImagePullBackOff":
             self._wake_in(self._starter.retry_in(container["image"]))
         elif reason == "ErrImagePull":
@@ -294,6 +292,8 @@ class PodWorker:
             tell("Warning", "FailedPostStartHook", "PostStartHook failed")
             tell("Normal", "Killing", "FailedPostStartHook")
             await stop(self._tools, pod, container, instance, self._address, _grace(pod))
+        if reason != "CreateContainerConfigError":  # that one waits for a change of what it refers to
+            self._not_before[_key(container)] = self._tools.clock() + RETRY_S
 
     def _backing_off(self, pod: Object, container: Object, history: History, last: Instance | None) -> bool:
         """Whether the container has to wait before it starts again; counts the start if not.
@@ -331,7 +331,7 @@ class PodWorker:
     # -- ends ------------------------------------------------------------------------------------------------
 
     async def _kill(self, pod: Object, kill: Kill) -> None:
-        kill.instance.replaced = kill.replaced
+        kill.instance.replaced = False
         self._tell(pod, kill.container, "Normal", "Killing", kill.message)
         own = kill.container[KEYS[kill.failed]].get("terminationGracePeriodSeconds") if kill.failed else None
         await stop(self._tools, pod, kill.container, kill.instance, self._address, own or _grace(pod))

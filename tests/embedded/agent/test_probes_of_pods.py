@@ -149,6 +149,7 @@ async def test_liveness_does_not_matter_to_a_pod_that_is_going(tmp_path: Path) -
         rig.network.answers.clear()
         await asyncio.sleep(10)
         assert not await rig.ready()
+        assert [text for text in await rig.events("Unhealthy") if "Liveness" in text] == []
         await rig.until(rig.gone, "pod gone")
         assert rig.did("start") == ["start a app:v1"]
 

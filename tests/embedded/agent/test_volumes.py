@@ -42,7 +42,9 @@ async def test_a_pod_may_do_without_a_service_account(tmp_path: Path) -> None:
 async def test_a_pod_knows_its_own_name_unless_it_brings_names_of_its_own(tmp_path: Path) -> None:
     own = [{"name": "d", "mountPath": "/etc/hosts", "subPath": "hosts"}]
     async with running(tmp_path) as rig:
-        await rig.create(container("a"), container("b", volumeMounts=own), volumes=[{"name": "d", "emptyDir": {}}])
+        await rig.create(
+            container("a"), container("b", volumeMounts=own), volumes=[{"name": "d", "emptyDir": {}}]
+        )
         await rig.until_ready()
         first, second = rig.runtime.started
         assert source(first, "/etc/hosts").read_text() == "127.0.0.1\tlocalhost\n10.0.0.2\tpod\n"

@@ -259,6 +259,43 @@ async def test_an_upgrade_after_a_crash_is_not_delayed_by_it(tmp_path: Path) -> 
         assert rig.now - begun < 0.1
 
 
+async def test_upgrades_do_not_count_when_a_container_crashes_later(tmp_path: Path) -> None:
+    async with running(tmp_path) as rig:
+        await rig.create(container("a"))
+        for number, image in enumerate(("app:v2", "app:v1") * 2, start=2):
+            await rig.until_ready()
+            await rig.set_image("a", image)
+            await rig.until(lambda n=number: len(rig.runtime.started) == n, "started")  # type: ignore[misc]
+        await asyncio.sleep(1)
+        rig.runtime.kill("a", 1)
+        begun = rig.now
+        await rig.until(lambda: len(rig.runtime.started) == 6, "started again")
+        assert rig.now - begun < 0.1
+
+
+async def test_a_failed_hook_is_seen_for_a_while_however_long_the_end_takes(tmp_path: Path) -> None:
+    failing = Program(after_term=3, commands=lambda spec, command: (0.0, 7, ""))
+    async with running(tmp_path, {"app:v1": failing}) as rig:
+        await rig.create(container("a", **hook("x")))
+        await rig.until_state("a", "waiting", "PostStartHookError")
+        begun = rig.now
+        await rig.until(lambda: len(rig.runtime.started) == 2, "tried again")
+        assert rig.now - begun == pytest.approx(1, abs=0.1)
+
+
+async def test_a_pre_stop_hook_gets_no_more_than_the_grace_period(tmp_path: Path) -> None:
+    slow = Program(after_term=None, commands=lambda spec, command: (100.0, 0, ""))
+    async with running(tmp_path, {"app:v1": slow}) as rig:
+        pre_stop: Object = {"lifecycle": {"preStop": {"exec": {"command": ["bye"]}}}}
+        await rig.create(container("a", **pre_stop), terminationGracePeriodSeconds=5)
+        await rig.until_ready()
+        begun = rig.now
+        await rig.api.delete(PODS, "pod", "default")
+        await rig.until(rig.gone, "pod gone")
+        assert rig.now - begun == pytest.approx(7, abs=0.1)  # and two seconds for SIGTERM
+        assert len(await rig.events("FailedPreStopHook")) == 1
+
+
 async def test_a_command_that_cannot_be_executed_is_told(tmp_path: Path) -> None:
     async with running(tmp_path, {"none:v1": Program(cannot_start="no such file: /run")}) as rig:
         await rig.create(container("a", "none:v1"))

@@ -422,8 +422,8 @@ class ClientConnection(asyncio.Protocol):
         elif state is State.SKIP:
             self._linger()
         elif self._body is not None:
-            if self._paused:
-                self._deadline = now + self._service.limits.body_s  # it is not the client who is slow
+            if self._paused:  # it is not the client who is slow
+                self._refuse(504, "upstream-timeout")
             else:
                 self._refuse(408, "body-timeout")
         elif not self._started:
