@@ -69,7 +69,8 @@ def main() -> None:
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "hotupgrade"
-        click.echo(f"hotupgrade: {' '.join(error.format_message().split()).rstrip('.')}; see {command} --help", err=True)
+        message = " ".join(error.format_message().split()).rstrip(".")
+        click.echo(f"hotupgrade: {message}; see {command} --help", err=True)
         sys.exit(2)
     except HotupgradeError as error:
         click.echo(f"hotupgrade: {error}", err=True)

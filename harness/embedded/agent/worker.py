@@ -331,7 +331,7 @@ class PodWorker:
     # -- ends ------------------------------------------------------------------------------------------------
 
     async def _kill(self, pod: Object, kill: Kill) -> None:
-        kill.instance.replaced = False
+        kill.instance.replaced = kill.replaced
         self._tell(pod, kill.container, "Normal", "Killing", kill.message)
         own = kill.container[KEYS[kill.failed]].get("terminationGracePeriodSeconds") if kill.failed else None
         await stop(self._tools, pod, kill.container, kill.instance, self._address, own or _grace(pod))
