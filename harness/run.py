@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from kubernetes.client import ApiClient, AppsV1Api, CoreV1Api
+from kubernetes.client.exceptions import ApiException
 
 from harness import __version__
 from harness.cluster.protocol import Cluster
@@ -48,7 +49,7 @@ from harness.upgrade.calls import calling
 from harness.verdict import judge
 from harness.verdict.gates import Requirements
 
-NAMESPACE = "hotupgrade"
+NAMESPACE = "hotupgrade"  # unless the manifest names one
 APP = "application"
 WARM_UP_S = (
     1.0  # steady traffic before the first patch: connections are open and every class has been round once
@@ -56,6 +57,7 @@ WARM_UP_S = (
 COOL_DOWN_S = 1.0  # steady traffic after the last reset, so that a late failure is still seen
 PROGRESS_S = 0.5  # how often totals are asked for
 MIN_REQUESTS_PER_UPGRADE = 4000  # five upgrades make the 20,000 that bound the failure rate at 1.5 in 10,000
+ALREADY_THERE = 409
 UNKNOWN = Controller(name="unknown", version="unknown")  # the run ended before the cluster was up
 INTERRUPTED_WAIT = Timeouts(call=2.0, stop=3.0, ledger=5.0)  # whoever presses Ctrl-C does not want to wait
 
@@ -146,14 +148,19 @@ def _reserve(options: RunOptions, started: float) -> Path:
     return folder
 
 
+def _namespace(subject: Subject) -> str:
+    return subject.namespace or NAMESPACE
+
+
 def _on_cluster(options: RunOptions, cluster: Cluster, progress: Progress, seen: Seen) -> None:
     """Everything between cluster up and cluster down."""
     subject, api = options.subject, cluster.client()
+    namespace = _namespace(subject)
     addresses = _deploy(options, api)
     progress.pods(list(addresses))
     seen.images = {ref: cluster.image(ref) for ref in images_needed(subject)}
     targets = [Target(pod, ip, subject.port) for pod, ip in addresses.items()]
-    load = Load(api, NAMESPACE, targets, version_header=options.version_header)
+    load = Load(api, namespace, targets, version_header=options.version_header)
     load.start()
     progress.note("requests flow")
     try:
@@ -161,7 +168,7 @@ def _on_cluster(options: RunOptions, cluster: Cluster, progress: Progress, seen:
             time.sleep(WARM_UP_S)
             driver.run_upgrades(
                 cluster.client,
-                NAMESPACE,
+                namespace,
                 subject,
                 list(addresses),
                 options.upgrades,
@@ -172,12 +179,12 @@ def _on_cluster(options: RunOptions, cluster: Cluster, progress: Progress, seen:
             time.sleep(COOL_DOWN_S)
     except BaseException:
         hasty = Load(
-            api, NAMESPACE, targets, version_header=options.version_header, timeouts=INTERRUPTED_WAIT
+            api, namespace, targets, version_header=options.version_header, timeouts=INTERRUPTED_WAIT
         )
         with suppress(HotupgradeError):
-            _collect(api, hasty, list(addresses), seen, INTERRUPTED_WAIT)
+            _collect(api, namespace, hasty, list(addresses), seen, INTERRUPTED_WAIT)
         raise
-    _collect(api, load, list(addresses), seen, Timeouts())
+    _collect(api, namespace, load, list(addresses), seen, Timeouts())
     progress.note("traffic stopped, ledgers read")
 
 
@@ -186,17 +193,22 @@ def _deploy(options: RunOptions, api: ApiClient) -> dict[str, str]:
     subject = options.subject
     core: Any = CoreV1Api(api)
     apps: Any = AppsV1Api(api)
-    with calling(f"create namespace {NAMESPACE}"):
-        core.create_namespace({"metadata": {"name": NAMESPACE}})
-    sidecarset.create(api, subject, NAMESPACE)
+    namespace = _namespace(subject)
+    with calling(f"create namespace {namespace}"):
+        try:
+            core.create_namespace({"metadata": {"name": namespace}})
+        except ApiException as error:
+            if error.status != ALREADY_THERE or subject.namespace is None:
+                raise
+    sidecarset.create(api, subject, namespace)
     sidecarset.wait_observed(api, subject)
     with calling("create the application's Deployment"):
         apps.create_namespaced_deployment(
-            NAMESPACE, app_deployment(APP, NAMESPACE, subject.labels, replicas=options.pods)
+            namespace, app_deployment(APP, namespace, subject.labels, replicas=options.pods)
         )
-    names = pods.wait_for_pairs(api, NAMESPACE, subject, options.pods)
+    names = pods.wait_for_pairs(api, namespace, subject, options.pods)
     with calling("read the application's pods"):
-        return {name: core.read_namespaced_pod(name, NAMESPACE).status.pod_ip for name in names}
+        return {name: core.read_namespaced_pod(name, namespace).status.pod_ip for name in names}
 
 
 @contextmanager
@@ -218,13 +230,15 @@ def _totals(load: Load, progress: Progress) -> Iterator[None]:
         teller.join()
 
 
-def _collect(api: ApiClient, load: Load, names: Sequence[str], seen: Seen, timeouts: Timeouts) -> None:
+def _collect(
+    api: ApiClient, namespace: str, load: Load, names: Sequence[str], seen: Seen, timeouts: Timeouts
+) -> None:
     """Stops the traffic, then reads what both sides saw. A ledger that is missing is None, and the verdict says so."""
     load.stop()
     seen.loads = load.ledgers()
     for name in names:
         try:
-            seen.apps[name] = app_ledger(api, NAMESPACE, name, timeouts)
+            seen.apps[name] = app_ledger(api, namespace, name, timeouts)
         except ClusterError:
             seen.apps[name] = None
     seen.locust_requests = load.locust_stats().requests
@@ -291,7 +305,7 @@ def _outcome(judged: Outcome, reason: str | None, error: BaseException | None) -
     if error is None:
         return judged, reason
     if isinstance(error, HotupgradeError):
-        return "failed" if judged == "failed" else "inconclusive", str(error)
+        return "failed" if judged == "failed" else "inconclusive", str(error)  # all lines: events and logs
     if isinstance(error, Exception):
         return "inconclusive", f"{type(error).__name__}: {error}"
     return "interrupted", "ended by a signal"
