@@ -24,6 +24,7 @@ from typing import Any
 
 from kubernetes.client import ApiClient, AppsV1Api, CoreV1Api
 from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
 
 from harness import __version__
 from harness.cluster.protocol import Cluster
@@ -45,7 +46,7 @@ from harness.report import files
 from harness.traffic.load import CLASSES, Load, Target, Timeouts, app_ledger
 from harness.traffic.workload import APP_IMAGE, LOADGEN_IMAGE, app_deployment
 from harness.upgrade import driver, pods, sidecarset
-from harness.upgrade.calls import calling
+from harness.upgrade.calls import calling, reason_of
 from harness.verdict import judge
 from harness.verdict.gates import Requirements
 
@@ -125,6 +126,8 @@ def execute(
         before_teardown()
         folder.rmdir()
         raise
+    except (ApiException, HTTPError) as error:
+        seen.error = ClusterError(f"the cluster's API failed: {reason_of(error)}")
     except BaseException as error:
         seen.error = error
     finally:
@@ -181,7 +184,7 @@ def _on_cluster(options: RunOptions, cluster: Cluster, progress: Progress, seen:
         hasty = Load(
             api, namespace, targets, version_header=options.version_header, timeouts=INTERRUPTED_WAIT
         )
-        with suppress(HotupgradeError):
+        with suppress(HotupgradeError, ApiException, HTTPError):
             _collect(api, namespace, hasty, list(addresses), seen, INTERRUPTED_WAIT)
         raise
     _collect(api, namespace, load, list(addresses), seen, Timeouts())
@@ -218,7 +221,9 @@ def _totals(load: Load, progress: Progress) -> Iterator[None]:
 
     def tell() -> None:
         while not over.wait(PROGRESS_S):
-            with suppress(HotupgradeError):  # a total that is missed is told half a second later
+            with suppress(
+                HotupgradeError, ApiException, HTTPError
+            ):  # a missed total is told half a second later
                 progress.traffic(*load.progress())
 
     teller = threading.Thread(target=tell, name="totals", daemon=True)

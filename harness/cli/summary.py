@@ -36,9 +36,9 @@ def print_summary(console: Console, report: Report, folder: Path) -> None:
                 f"{result.closed_connections:,}",
                 f"[{STYLE[result.outcome]}]{result.outcome}[/]",
             )
-        if scenario.classes:
+        if scenario.traffic.sent:
             console.print(table)
-        for gate in scenario.gates:
+        for gate in scenario.gates if scenario.traffic.sent else []:  # without traffic each says just that
             if gate.outcome not in ("passed", "skipped"):
                 console.print(
                     f"[{STYLE[gate.outcome]}]{gate.name}[/]: required {gate.required}; observed {gate.observed}",
