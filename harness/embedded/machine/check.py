@@ -19,7 +19,6 @@ from harness.embedded.machine.launcher import ENTRY, SOURCE_ROOT
 
 WITHIN_S = 20.0  # takes half a second
 CHILD = ENTRY.format(root=str(SOURCE_ROOT), module="check")
-OTHERWISE = "or use another cluster: --cluster kind, --cluster current"
 SETTINGS = (
     ("kernel/unprivileged_userns_clone", "0", "sysctl -w kernel.unprivileged_userns_clone=1"),
     (
@@ -44,7 +43,7 @@ class Finding:
 def check() -> list[Finding]:
     """Everything that was tried, up to the first that does not work."""
     if not sys.platform.startswith("linux"):
-        return [Finding("Linux", False, f"this is {sys.platform}", f"run it on Linux, {OTHERWISE}")]
+        return [Finding("Linux", False, f"this is {sys.platform}", "run it on Linux, or in a Linux virtual machine")]
     try:
         done = subprocess.run(
             [sys.executable, "-c", CHILD],
@@ -75,7 +74,7 @@ def remedy(settings: Path = Path("/proc/sys")) -> str:
         helps.append("in a container: start it with more privileges, e.g. `docker run --privileged`")
     else:
         helps.append("run as root")
-    return ", or ".join([*helps, OTHERWISE.removeprefix("or ")])
+    return ", or ".join(helps)
 
 
 def _try_user() -> str:
