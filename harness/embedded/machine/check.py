@@ -43,7 +43,11 @@ class Finding:
 def check() -> list[Finding]:
     """Everything that was tried, up to the first that does not work."""
     if not sys.platform.startswith("linux"):
-        return [Finding("Linux", False, f"this is {sys.platform}", "run it on Linux, or in a Linux virtual machine")]
+        return [
+            Finding(
+                "Linux", False, f"this is {sys.platform}", "run it on Linux, or in a Linux virtual machine"
+            )
+        ]
     try:
         done = subprocess.run(
             [sys.executable, "-c", CHILD],
