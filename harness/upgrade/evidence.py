@@ -153,18 +153,3 @@ def told(events: Sequence[PodEvent], pod: str, containers: Sequence[str]) -> lis
             words = [event.container if event.source != "sidecar" else None, event.reason, event.message]
             said.append(f"    {to_rfc3339(event.at)} {' '.join(word for word in words if word)}")
     return said
-
-
-def collect_logs(api: ApiClient, namespace: str, pods: Sequence[str]) -> dict[str, str]:
-    """The present logs of all containers, keyed `pod/container`, as far as they can be read."""
-    core = CoreV1Api(api)
-    logs: dict[str, str] = {}
-    for name in pods:
-        try:
-            pod = json.loads(raw(core.read_namespaced_pod, name, namespace))
-            for container in [item["name"] for item in pod["spec"]["containers"]]:
-                text = raw(core.read_namespaced_pod_log, name, namespace, container=container)
-                logs[f"{name}/{container}"] = text.decode("utf-8", "replace")
-        except (ApiException, HTTPError) as error:
-            logs[name] = f"cannot be read: {reason_of(error)}\n"
-    return logs

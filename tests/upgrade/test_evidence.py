@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from harness.upgrade.evidence import Evidence, collect_logs, parse_event, parse_log, told
+from harness.upgrade.evidence import Evidence, parse_event, parse_log, told
 from tests.upgrade.fakes import Answer, FakeApi, refusal
 
 STAMP = "2023-11-14T22:13:20.123456789Z"
@@ -110,12 +110,3 @@ def test_the_last_words_are_few_and_in_order() -> None:
     said = told(parse_log(lines, "mesh-1"), "pod-1", ["mesh-1"])
     assert said[:2] == ["  pod-1, events: none", "  pod-1, log of mesh-1:"]
     assert [text.rsplit(" ", 1)[-1] for text in said[2:]] == ["34", "35", "36", "37", "38", "39"]
-
-
-def test_all_logs_of_a_pod_are_collected_and_a_pod_that_is_gone_says_so() -> None:
-    assert collect_logs(logs("words\n"), "run", ["pod-1"]) == {
-        "pod-1/app": "words\n",
-        "pod-1/mesh-1": "words\n",
-    }
-    gone = collect_logs(FakeApi(lambda *_: refusal(404, "pods not found")), "run", ["pod-1"])
-    assert gone == {"pod-1": "cannot be read: 404 pods not found\n"}
