@@ -14,7 +14,7 @@ from sidecar.errors import ConfigError
 
 def test_an_empty_environment_has_sane_defaults() -> None:
     config = read({})
-    assert config.listen == (Address("inet", "0.0.0.0", 9091),)
+    assert [listener.address for listener in config.listeners] == [Address("inet", "0.0.0.0", 9091)]
     assert config.upstream == Address("inet", "127.0.0.1", 8080)
     assert config.directory == f"/dev/shm/sidecar-{os.geteuid()}"
     assert (config.version, config.alt, config.generation) == (None, 0, "unset")
@@ -38,7 +38,7 @@ def test_addresses_are_read(text: str, address: Address) -> None:
 
 def test_listeners_are_a_list() -> None:
     config = read({"SIDECAR_LISTEN": "0.0.0.0:1, [::]:1,unix:/tmp/x"})
-    assert [str(one) for one in config.listen] == ["0.0.0.0:1", "[::]:1", "unix:/tmp/x"]
+    assert [str(one) for one in config.listeners] == ["0.0.0.0:1", "[::]:1", "unix:/tmp/x"]
 
 
 @pytest.mark.parametrize(

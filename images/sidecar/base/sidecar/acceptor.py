@@ -11,8 +11,7 @@ import asyncio
 import errno
 import socket
 
-from sidecar.address import Address
-from sidecar.proxy.client import ClientConnection
+from sidecar.listener import Listener
 from sidecar.proxy.service import Service
 
 _BATCH = 64  # connections a turn, so that others have theirs
@@ -23,8 +22,8 @@ _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 class Acceptor:
     """One listener of this process."""
 
-    def __init__(self, address: Address, sock: socket.socket, service: Service) -> None:
-        self.address, self.sock, self._service = address, sock, service
+    def __init__(self, listener: Listener, sock: socket.socket, service: Service) -> None:
+        self.listener, self.sock, self._service = listener, sock, service
         self._loop = asyncio.get_running_loop()
         self._accepting = False
         self._pause: asyncio.TimerHandle | None = None
@@ -68,14 +67,14 @@ class Acceptor:
                     return
                 continue  # this one connection is gone already
             connection.setblocking(False)
-            forwarded = b"unknown" if self.address.family == "unix" else peer[0].encode()
+            peer_name = "unknown" if self.listener.address.family == "unix" else str(peer[0])
             self._service.arriving += 1
-            task = self._loop.create_task(self._attach(connection, forwarded))
+            task = self._loop.create_task(self._attach(connection, peer_name))
             self._attaching.add(task)
             task.add_done_callback(self._attaching.discard)
 
-    async def _attach(self, connection: socket.socket, forwarded: bytes) -> None:
-        client = ClientConnection(self._service, forwarded)
+    async def _attach(self, connection: socket.socket, peer: str) -> None:
+        client = self._service.greet(self.listener, peer)
         try:
             await self._loop.connect_accepted_socket(lambda: client, connection)
         except OSError:

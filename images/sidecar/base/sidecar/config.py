@@ -13,6 +13,7 @@ from typing import NamedTuple
 from sidecar import address
 from sidecar.address import Address
 from sidecar.errors import ConfigError
+from sidecar.listener import Kind, Listener
 from sidecar.role import versions
 
 # Numbers with their defaults. Seconds unless the name says otherwise.
@@ -45,7 +46,7 @@ class Config(NamedTuple):
     version: int | None
     alt: int
     release: str
-    listen: tuple[Address, ...]
+    listeners: tuple[Listener, ...]
     upstream: Address
     directory: str
     drain_deadline_s: float
@@ -70,13 +71,7 @@ class Config(NamedTuple):
 def read(environment: Mapping[str, str]) -> Config:
     """The configuration, or ConfigError with one line: variable, value, remedy."""
     version, alt = versions(environment)
-    listen = [
-        address.parse(part.strip(), "SIDECAR_LISTEN")
-        for part in environment.get("SIDECAR_LISTEN", "0.0.0.0:9091").split(",")
-    ]
-    twice = [str(one) for one in listen if listen.count(one) > 1]
-    if twice:
-        raise ConfigError(f"SIDECAR_LISTEN: {twice[0]} is given twice; leave one out")
+    upstream = address.parse(environment.get("SIDECAR_UPSTREAM", "127.0.0.1:8080"), "SIDECAR_UPSTREAM")
     directory = environment.get("SIDECAR_HANDOVER_DIR") or f"/dev/shm/sidecar-{os.geteuid()}"
     if (
         not directory.startswith("/") or len(directory.encode()) > 60
@@ -90,8 +85,8 @@ def read(environment: Mapping[str, str]) -> Config:
         version=version,
         alt=alt,
         release=_release(environment.get("SIDECAR_RELEASE_FILE", RELEASE_FILE)),
-        listen=tuple(listen),
-        upstream=address.parse(environment.get("SIDECAR_UPSTREAM", "127.0.0.1:8080"), "SIDECAR_UPSTREAM"),
+        listeners=_listeners(environment, upstream),
+        upstream=upstream,
         directory=directory,
         drain_deadline_s=seconds["SIDECAR_DRAIN_DEADLINE_S"],
         drain_idle_s=seconds["SIDECAR_DRAIN_IDLE_S"],
@@ -106,6 +101,19 @@ def read(environment: Mapping[str, str]) -> Config:
         header_limit=sizes["SIDECAR_HEADER_LIMIT"],
         body_limit=sizes["SIDECAR_BODY_LIMIT"],
     )
+
+
+def _listeners(environment: Mapping[str, str], upstream: Address) -> tuple[Listener, ...]:
+    """Every address that is listened on, each at most once."""
+    found = [
+        Listener(address.parse(part.strip(), "SIDECAR_LISTEN"), Kind.INBOUND, upstream)
+        for part in environment.get("SIDECAR_LISTEN", "0.0.0.0:9091").split(",")
+    ]
+    addresses = [listener.address for listener in found]
+    twice = [str(one) for one in addresses if addresses.count(one) > 1]
+    if twice:
+        raise ConfigError(f"SIDECAR_LISTEN: {twice[0]} is given twice; leave one out")
+    return tuple(found)
 
 
 def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:

@@ -12,14 +12,16 @@ from collections.abc import Mapping, Sequence
 from sidecar.acceptor import Acceptor
 from sidecar.address import Address, bind
 from sidecar.errors import LocalHandoverError
+from sidecar.listener import Listener
 from sidecar.proxy.service import Service
 
 
 class Listeners:
     """One acceptor for each configured address, as far as it is there."""
 
-    def __init__(self, addresses: Sequence[Address], service: Service) -> None:
-        self._addresses, self._service = addresses, service
+    def __init__(self, listeners: Sequence[Listener], service: Service) -> None:
+        self._listeners = {listener.address: listener for listener in listeners}
+        self._service = service
         self._acceptors: dict[Address, Acceptor] = {}
 
     def adopt(self, received: Mapping[Address, socket.socket]) -> None:
@@ -28,12 +30,13 @@ class Listeners:
             present = self._acceptors.get(address)
             if present is not None and present.sock is sock:
                 continue
-            if address not in self._addresses:
+            listener = self._listeners.get(address)
+            if listener is None:
                 sock.close()
                 continue
             if present is not None:
                 present.close()
-            self._acceptors[address] = Acceptor(address, sock, self._service)
+            self._acceptors[address] = Acceptor(listener, sock, self._service)
 
     def bind_missing(self) -> None:
         """Binds what was not adopted: all or none of it.
@@ -41,7 +44,7 @@ class Listeners:
         LocalHandoverError says which address cannot be had.
         """
         bound: dict[Address, socket.socket] = {}
-        for address in self._addresses:
+        for address in self._listeners:
             if address in self._acceptors:
                 continue
             try:

@@ -43,7 +43,7 @@ class Process:
         self._loop = asyncio.get_running_loop()
         self._log = Log(config.release, config.version, role.value)
         self._service = Service(config)
-        self._listeners = Listeners(config.listen, self._service)
+        self._listeners = Listeners(config.listeners, self._service)
         self._taking: SuccessorSide | None = None  # from the predecessor
         self._giving: PredecessorSide | None = None  # to the successor
         self._told_to_end: asyncio.Future[str] = self._loop.create_future()
@@ -72,7 +72,7 @@ class Process:
             self._loop.add_signal_handler(number, self._signalled, number.name)
         self._log(
             "started",
-            listen=[str(address) for address in self._config.listen],
+            listen=[str(listener) for listener in self._config.listeners],
             alt=self._config.alt,
             pid=os.getpid(),
         )

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from enum import IntEnum
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
+from sidecar.parcel import Parcel
 from sidecar.proxy.answers import answer
 from sidecar.proxy.body import BadBodyError, Chunks, Length
 from sidecar.proxy.head import CHUNKED, UNTIL_CLOSE, RefusedError, Request, Response, request
 
 if TYPE_CHECKING:
+    from sidecar.listener import Listener
     from sidecar.proxy.service import Service
     from sidecar.proxy.upstream import UpstreamConnection
 
@@ -33,6 +35,7 @@ class State(IntEnum):
     EXCHANGE = 2  # a request is with the application
     SKIP = 3  # answered, but the request's body is still coming
     LINGER = 4  # nothing is served any more
+    PACKED = 5  # on its way to the successor
 
 
 class ClientConnection(asyncio.Protocol):
@@ -45,9 +48,9 @@ class ClientConnection(asyncio.Protocol):
         "_connecting",
         "_deadline",
         "_ended",
-        "_forwarded",
         "_full",
         "_paused",
+        "_peer",
         "_queue",
         "_rechunk",
         "_request",
@@ -57,17 +60,21 @@ class ClientConnection(asyncio.Protocol):
         "_state",
         "_upstream",
         "forced",
+        "listener",
+        "moved",
         "silent_since",
+        "stays",
         "told",
         "transport",
     )
 
+    kind: ClassVar[str] = "http1"
     transport: asyncio.Transport
 
-    def __init__(self, service: Service, forwarded: bytes) -> None:
-        self._service, self._forwarded = service, forwarded
+    def __init__(self, service: Service, listener: Listener, peer: str, read_ahead: bytes = b"") -> None:
+        self._service, self.listener, self._peer = service, listener, peer.encode()
         self._state = State.IDLE
-        self._buffer = b""
+        self._buffer = read_ahead  # by the predecessor, until the connection is up
         self._request: Request
         self._body: Length | Chunks | None = None  # of the request, while it is coming
         self._queue: list[bytes] = []  # for an application that is being connected to
@@ -83,7 +90,7 @@ class ClientConnection(asyncio.Protocol):
         self._deadline = 0.0
         self.silent_since: float | None = service.now  # None: not idle
         self.told = False  # was told to close because of a drain
-        self.forced = False
+        self.forced = self.moved = self.stays = False
 
     # -- asyncio.Protocol ------------------------------------------------------------------------------------
 
@@ -92,6 +99,10 @@ class ClientConnection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
         self._deadline = self._service.now + self._service.limits.idle_s
         self._service.arrived(self)
+        if self._buffer:
+            self._read(self._buffer)
+        elif self._service.rest is not None:
+            self._service.rest(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         """The connection has ended; what the application does for it is of no use any more."""
@@ -125,7 +136,7 @@ class ClientConnection(asyncio.Protocol):
         state = self._state
         if state <= State.HEAD:
             self._read(self._buffer + data if self._buffer else data)
-        elif state is State.LINGER:
+        elif state >= State.LINGER:
             pass
         elif self._body is not None:
             self._read_body(data)
@@ -152,7 +163,7 @@ class ClientConnection(asyncio.Protocol):
             return
         self.silent_since = None
         try:
-            self._request = wanted = request(data[:end], self._forwarded)
+            self._request = wanted = request(data[:end], self._peer)
         except RefusedError as error:
             self._refuse(error.status, error.reason)
             return
@@ -278,7 +289,7 @@ class ClientConnection(asyncio.Protocol):
         if self._body is not None and (complete or self._request.expects):
             # Answered early: whether the rest of the body will ever come is unknown.
             self._closing = True
-        elif self._service.drain is not None and not self._buffer and not self._closing:
+        elif self._tells() and not self._buffer and not self._closing:
             # Requests that are here already are answered first: only the last one is told.
             self._closing = self.told = True
         framing = b"\r\nTransfer-Encoding: chunked" if self._rechunk else response.framing
@@ -324,7 +335,7 @@ class ClientConnection(asyncio.Protocol):
         if self._body is not None or self._closing:
             self._refuse(status, reason)
             return
-        if self._service.drain is not None and not self._buffer:
+        if self._tells() and not self._buffer:
             self.told = True
             self._refuse(status, reason)
             return
@@ -361,6 +372,13 @@ class ClientConnection(asyncio.Protocol):
         self._buffer = data
         self.silent_since = self._service.now
         self._deadline = self._service.now + self._service.limits.idle_s
+        if self._service.rest is not None:
+            self._service.rest(self)
+
+    def _tells(self) -> bool:
+        """Whether the client has to be told that this connection closes."""
+        drain = self._service.drain
+        return drain is not None and (drain.tells or self.stays)
 
     def _refuse(self, status: int, reason: str) -> None:
         """Answers here and ends the connection."""
@@ -394,20 +412,59 @@ class ClientConnection(asyncio.Protocol):
         self.transport.write_eof()
         self._throttle()
 
+    # -- drain and move (see sidecar.proxy.connection) -------------------------------------------------------
+
+    def drain(self) -> None:
+        """HTTP/1 can only tell with an answer."""
+
+    def ready(self) -> bool:
+        """Between two requests, whole or not, with every answer in the kernel's hands."""
+        return (
+            self._state <= State.HEAD
+            and not self._ended
+            and not self.transport.is_closing()
+            and not self.transport.get_write_buffer_size()
+        )
+
+    def pack(self) -> Parcel:
+        """The connection with what was read of its next request."""
+        self.transport.pause_reading()
+        self._state = State.PACKED
+        descriptor = self.transport.get_extra_info("socket").fileno()
+        state = {"peer": self._peer.decode()}
+        return Parcel(self.kind, str(self.listener), state, self._buffer, (descriptor,))
+
+    def take_back(self) -> None:
+        """Reads on."""
+        if self._buffer:
+            self._state = State.HEAD
+            self._deadline = self._service.now + self._service.limits.header_s
+        else:
+            self._idle(b"")
+        self.transport.resume_reading()
+
+    def let_go(self) -> None:
+        """The successor reads it now."""
+        self.moved = True
+        self._state = State.LINGER
+        self.transport.abort()
+
     def close_silent(self) -> None:
         """Ends an idle connection; a request that crosses with this is never executed."""
+        if self._state is State.PACKED:
+            return
         self.forced = True
         self._linger()
 
     def cut(self) -> None:
         """Ends the connection in mid-exchange, at the end of a drain."""
-        if self._state is not State.LINGER:
+        if self._state < State.LINGER:
             self.forced = True
             self._broken()
 
     def tick(self, now: float) -> None:
         """Looks at this connection's time-out."""
-        if now < self._deadline:
+        if now < self._deadline or self._state is State.PACKED:
             return
         state = self._state
         if state is State.LINGER:

@@ -6,14 +6,16 @@ Knows nothing of sockets that listen, nor of why a drain begins.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+import socket
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from sidecar.config import Config
+from sidecar.listener import Listener
+from sidecar.parcel import Parcel
+from sidecar.proxy.client import ClientConnection
+from sidecar.proxy.connection import Connection
 from sidecar.proxy.pool import Pool
-
-if TYPE_CHECKING:
-    from sidecar.proxy.client import ClientConnection
 
 # Time-outs are looked at so often; a timer for each request would cost more than the request.
 TICK_S = 0.1
@@ -34,12 +36,24 @@ class Drain:
     """A drain under way: who is still there, and how the others went."""
 
     def __init__(
-        self, began: float, idle_s: float, deadline_s: float, done: Callable[[dict[str, int]], None]
+        self,
+        began: float,
+        idle_s: float,
+        deadline_s: float,
+        done: Callable[[dict[str, int]], None],
+        tells: bool,
     ) -> None:
         self.began, self.idle_s, self.deadline, self.done = began, idle_s, began + deadline_s, done
+        self.tells = tells  # every client; else only those whose connection stays
         # finished: closed by the client or at its wish; told: after an answer that said so;
+        # moved: to the successor;
         # forced: without a word, of which forced_silent had asked nothing since the drain began.
-        self.counts = {"finished": 0, "told": 0, "forced": 0, "forced_silent": 0}
+        self.counts = {"finished": 0, "told": 0, "moved": 0, "forced": 0, "forced_silent": 0}
+
+    def count(self, client: Connection) -> None:
+        """One connection has gone."""
+        gone = (client.moved, "moved"), (client.forced, "forced"), (client.told, "told")
+        self.counts[next((name for so, name in gone if so), "finished")] += 1
 
 
 class Service:
@@ -62,25 +76,54 @@ class Service:
         self.stamp_close = f"{stamp}\r\nConnection: close\r\n\r\n".encode()
         self.now = self._loop.time()  # as of the last tick
         self.pool = Pool(self, config.upstream, config.connect_timeout_s, config.upstream_idle_s)
-        self.clients: set[ClientConnection] = set()
+        self.clients: set[Connection] = set()
         self.arriving = 0  # accepted, but not yet among the clients
         self.drain: Drain | None = None
+        # Called with each connection that may be ready to move, while connections move.
+        self.rest: Callable[[Connection], None] | None = None
         self._ticking = self._loop.call_later(TICK_S, self._tick)
 
+    def greet(self, listener: Listener, peer: str) -> ClientConnection:
+        """The protocol of a connection that was accepted; `peer` is the client's address."""
+        return ClientConnection(self, listener, peer)
+
     def start_drain(self, idle_s: float, deadline_s: float, done: Callable[[dict[str, int]], None]) -> None:
-        """Each connection is told to close with its next answer; `done(counts)` when all have gone.
+        """Connections move if `rest` is set, else they are told to close; `done(counts)` when all have gone.
 
         A connection that is silent for `idle_s` is closed, and at the deadline so is every other.
         """
         self.now = self._loop.time()
-        self.drain = Drain(self.now, idle_s, deadline_s, done)
+        self.drain = Drain(self.now, idle_s, deadline_s, done, tells=self.rest is None)
+        for client in list(self.clients):
+            client.drain()
         self._loop.call_soon(self._perhaps_drained)
+
+    def tell(self) -> None:
+        """Connections cannot move any more: a drain that is under way tells all that are left."""
+        self.rest = None
+        if self.drain is not None:
+            self.drain.tells = True
+            for client in list(self.clients):
+                client.drain()
+
+    async def unpack(self, parcel: Parcel, listener: Listener, sockets: Sequence[socket.socket]) -> None:
+        """Serves a connection that the predecessor has packed; the sockets are this process's, non-blocking.
+
+        The successor acknowledges before it calls this: what fails here ends the connection.
+        """
+        self.arriving += 1
+        client = ClientConnection(self, listener, str(parcel.state.get("peer", "unknown")), parcel.data)
+        try:
+            await self._loop.connect_accepted_socket(lambda: client, sockets[0])
+        except OSError:
+            sockets[0].close()
+            self.vanished()
 
     def stop_drain(self) -> None:
         """Serves on; those already told to close are still closed."""
         self.drain = None
 
-    def arrived(self, client: ClientConnection) -> None:
+    def arrived(self, client: Connection) -> None:
         """A connection is up."""
         self.arriving -= 1
         self.clients.add(client)
@@ -90,11 +133,11 @@ class Service:
         self.arriving -= 1
         self._perhaps_drained()
 
-    def gone(self, client: ClientConnection) -> None:
+    def gone(self, client: Connection) -> None:
         """A connection has ended."""
         self.clients.discard(client)
         if self.drain is not None:
-            self.drain.counts["forced" if client.forced else "told" if client.told else "finished"] += 1
+            self.drain.count(client)
             self._perhaps_drained()
 
     def close(self) -> None:
@@ -119,6 +162,8 @@ class Service:
         self.pool.tick()
         for client in list(self.clients):
             client.tick(self.now)
+            if self.rest is not None and client.ready():
+                self.rest(client)
         drain = self.drain
         if drain is not None:
             self._tick_drain(drain)
@@ -136,5 +181,5 @@ class Service:
         if over and self.drain is drain:
             # What lingers is over but for the client's FIN; it is counted now, since the process may end.
             for client in self.clients:
-                drain.counts["forced" if client.forced else "told" if client.told else "finished"] += 1
+                drain.count(client)
             self._drained(drain)
