@@ -14,6 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sidecar.handover import frames
+from sidecar.handover.directory import connect, path_of
+
 PACKAGE = Path(__file__).parents[2] / "images" / "sidecar" / "base"
 # How long a step may take on a busy machine before the test says that it did not come.
 WITHIN_S = 15.0
@@ -285,11 +288,17 @@ class Pod:
             environment["SIDECARSET_VERSION_ALT"] = str(alt)
         return environment
 
-    async def start(self, version: int | None = None, alt: int | None = None, **more: str) -> Sidecar:
-        """Starts a process; does not wait for it."""
+    async def start(
+        self,
+        version: int | None = None,
+        alt: int | None = None,
+        command: tuple[str, ...] = (),
+        **more: str,
+    ) -> Sidecar:
+        """Starts a process, by way of a command if one is given; does not wait for it."""
         environment = self.environment(version, alt, **more)
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "sidecar", env=environment, stdout=asyncio.subprocess.PIPE
+            *command, sys.executable, "-m", "sidecar", env=environment, stdout=asyncio.subprocess.PIPE
         )
         sidecar = Sidecar(process, environment)
         self.sidecars.append(sidecar)
@@ -297,3 +306,56 @@ class Pod:
 
     async def client(self) -> Client:
         return await Client.connect(self.port)
+
+    async def scripted(
+        self, generation: str, protocols: tuple[int, ...] = (1,), **more: object
+    ) -> ScriptedSuccessor:
+        """A successor that asks the process of a generation, and has its offer."""
+        sock = connect(path_of(str(self.directory), generation), within_s=1)
+        assert sock is not None, "nobody lives there"
+        sock.setblocking(False)
+        successor = ScriptedSuccessor(sock)
+        identity = {"generation": "9", "release": "scripted"}
+        await successor.send(frames.REQUEST, {"protocols": list(protocols), **identity, **more})
+        successor.offer = await successor.expect(frames.OFFER)
+        return successor
+
+
+class ScriptedSuccessor:
+    """A peer that says what a test lets it say; it holds the listeners of its offer."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.offer = frames.Frame(0, {})
+        self.descriptors: list[int] = []  # of the last frame
+        self.listeners: list[socket.socket] = []
+
+    async def send(self, kind: int, body: dict[str, Any] | None = None) -> None:
+        await asyncio.get_running_loop().sock_sendall(self.sock, frames.encode(kind, body))
+
+    async def expect(self, kind: int) -> frames.Frame:
+        """The next frame, which has to be of this kind."""
+        loop = asyncio.get_running_loop()
+        readable = asyncio.Event()
+        loop.add_reader(self.sock.fileno(), readable.set)
+        try:
+            await asyncio.wait_for(readable.wait(), WITHIN_S)
+        finally:
+            loop.remove_reader(self.sock.fileno())
+        record, self.descriptors, _, _ = socket.recv_fds(self.sock, frames.MAX_FRAME, 253)
+        frame = frames.decode(record)
+        assert frame.kind == kind, frame
+        if kind == frames.OFFER:
+            self.listeners = [socket.socket(fileno=descriptor) for descriptor in self.descriptors]
+        return frame
+
+    async def commit(self) -> None:
+        """All of protocol 1, from the offer on."""
+        await self.send(frames.PREPARED)
+        await self.expect(frames.ACCEPT)
+        await self.send(frames.ACCEPTING)
+        await self.expect(frames.COMMIT)
+
+    def close(self) -> None:
+        for sock in (self.sock, *self.listeners):
+            sock.close()

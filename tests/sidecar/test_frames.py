@@ -73,7 +73,7 @@ def test_an_unknown_kind_is_still_a_frame() -> None:
 @given(st.binary(max_size=200))
 def test_random_bytes_are_refused_and_never_anything_else(data: bytes) -> None:
     with contextlib.suppress(PeerHandoverError):
-        assert frames.encode(*frames.decode(data))
+        frames.decode(data)
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,7 @@ class Load:
             assert answer.status == 200, (answer.status, answer.headers)
             assert not post or answer.body.decode() == hashlib.sha256(body).hexdigest()
             self._note(answer.headers)
-            if answer.closes:
-                break
+            assert not answer.closes, "this client does not reconnect"
             await asyncio.sleep(pause)
         client.close()
         return count
@@ -93,8 +92,10 @@ class Load:
         return count + 1
 
 
-async def working(pod: Pod, version: int | None = 1, alt: int | None = 0, **more: str) -> Sidecar:
-    sidecar = await pod.start(version, alt, **more)
+async def working(
+    pod: Pod, version: int | None = 1, alt: int | None = 0, command: tuple[str, ...] = (), **more: str
+) -> Sidecar:
+    sidecar = await pod.start(version, alt, command, **more)
     await sidecar.saw("accepting")
     return sidecar
 
@@ -111,8 +112,8 @@ async def test_a_handover_under_load_loses_and_closes_nothing(pod: Pod) -> None:
     assert load.failures == []
     assert load.instances == {"1", "12"}
     assert {name: count for name, count in pod.app.executed.items() if count != 1} == {}
-    assert drained["forced"] == 0
-    assert drained["told"] > 0
+    assert (drained["forced"], drained["told"]) == (0, 0)
+    assert drained["moved"] >= 6  # the connections that are kept
     # No pause: the successor accepts before the predecessor stops.
     accepting, commit = await successor.saw("accepting"), await predecessor.saw("commit")
     assert accepting["monotonic"] < commit["monotonic"]
@@ -135,34 +136,6 @@ async def test_handovers_alternate_for_ever_and_leave_nothing_behind(pod: Pod) -
     assert os.listdir(pod.directory) == []
 
 
-async def test_a_connection_that_was_silent_over_the_handover_is_served_then_told(pod: Pod) -> None:
-    predecessor = await working(pod)
-    used, unused = await pod.client(), await pod.client()
-    await used.get()
-    successor = await working(pod, 12, 1)
-    await predecessor.saw("draining")
-    await asyncio.sleep(0.4)  # less than the second that the rig allows for silence
-    for client in (used, unused):
-        answer = await client.post(b"body", f"late-{id(client)}")
-        assert (answer.status, answer.headers["x-sidecar-instance"], answer.closes) == (200, "1", True)
-        assert await client.rest() == b""
-        client.close()
-    drained = await predecessor.saw("drained")
-    assert (drained["told"], drained["forced"]) == (2, 0)
-    assert await successor.run("sidecar.hook") == (0, "")
-
-
-async def test_connections_that_stay_silent_are_closed_and_counted_apart(pod: Pod) -> None:
-    predecessor = await working(pod)
-    client = await pod.client()
-    await client.get()
-    await working(pod, 12, 1)
-    assert await client.rest() == b""
-    client.close()
-    drained = await predecessor.saw("drained")
-    assert (drained["forced"], drained["forced_silent"], drained["told"]) == (1, 1, 0)
-
-
 async def test_a_request_under_way_is_finished_and_cut_only_at_the_deadline(pod: Pod) -> None:
     predecessor = await working(pod, SIDECAR_DRAIN_DEADLINE_S="1.5")
     finished, cut = await pod.client(), await pod.client()
@@ -175,22 +148,10 @@ async def test_a_request_under_way_is_finished_and_cut_only_at_the_deadline(pod:
     with contextlib.suppress(ConnectionResetError):
         assert await cut.rest() == b""
     drained = await predecessor.saw("drained")
-    assert (drained["finished"], drained["forced"], drained["forced_silent"]) == (1, 1, 0)
+    assert drained["finished"] + drained["moved"] == 1
+    assert (drained["forced"], drained["forced_silent"]) == (1, 0)
     cut.close()
     assert await successor.run("sidecar.hook") == (0, "")
-
-
-async def test_pipelined_requests_are_all_answered_before_the_close_is_told(pod: Pod) -> None:
-    predecessor = await working(pod)
-    client = await pod.client()
-    client.send(b"GET /hold HTTP/1.1\r\nHost: a\r\n\r\n" + b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\n" * 3)
-    await eventually(pod.app.executed.total, "the request at the application")
-    await working(pod, 12, 1)
-    await predecessor.saw("draining")
-    pod.app.released.set()
-    answers = [await client.answer() for _ in range(4)]
-    assert [answer.closes for answer in answers] == [False, False, False, True]
-    client.close()
 
 
 async def test_a_successor_that_finds_nobody_binds_and_stale_paths_mean_nothing(pod: Pod) -> None:
@@ -293,11 +254,11 @@ async def test_a_peer_with_no_common_protocol_is_refused_with_a_reason(pod: Pod)
     sock = directory.connect(directory.path_of(str(pod.directory), "1"), 1)
     assert sock is not None
     with sock:
-        sock.send(frames.encode(frames.REQUEST, {"protocols": [2, 3], "generation": "12"}))
+        sock.send(frames.encode(frames.REQUEST, {"protocols": [98, 3], "generation": "12"}))
         sock.settimeout(WITHIN_S)
         answer = frames.decode(await asyncio.to_thread(sock.recv, frames.MAX_FRAME))
     assert answer.kind == frames.ABORT
-    assert "[2, 3]" in answer.body["reason"]
+    assert "[98, 3]" in answer.body["reason"]
     assert "protocols" in (await predecessor.saw("handover_aborted"))["reason"]
 
 
@@ -400,9 +361,9 @@ async def test_the_hook_waits_for_the_drain(pod: Pod) -> None:
     done, _ = await asyncio.wait({hook}, timeout=0.3)
     assert not done
     pod.app.released.set()
-    assert (await client.answer()).closes
-    client.close()
+    assert not (await client.answer()).closes
     assert await hook == (0, "")
+    client.close()
 
 
 async def test_after_the_commit_the_hook_succeeds_even_if_the_process_dies(pod: Pod) -> None:

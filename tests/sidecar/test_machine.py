@@ -1,4 +1,7 @@
-"""The hand-over's two machines, coupled over a wire that is a list. No socket, no clock."""
+"""The hand-over's two machines, coupled over a wire that is a list. No socket, no clock.
+
+Connections are numbers: what each side owns is modelled as mover and receiver do it.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,6 @@ from sidecar.handover.machine import (
 
 FRAMES = {
     Do.SEND_OFFER: Event.OFFER,
-    Do.SEND_PREPARED: Event.PREPARED,
     Do.SEND_ACCEPT: Event.ACCEPT,
     Do.SEND_ACCEPTING: Event.ACCEPTING,
     Do.SEND_COMMIT: Event.COMMIT,
@@ -31,15 +33,22 @@ FRAMES = {
     Do.SEND_ABORT: Event.ABORT,
 }
 COMMITTED = {State.DRAINING, State.DRAINED, State.RETIRED}
+CONNECTIONS = 5
+Message = tuple[Event, int]  # with the number of a connection, where it is about one
 
 
 class Side:
     """A machine with what its actions have made true."""
 
-    def __init__(self, machine: Machine, accepts: bool) -> None:
-        self.machine, self.accepts = machine, accepts
+    def __init__(self, machine: Machine, accepts: bool, protocol: int) -> None:
+        self.machine, self.accepts, self.protocol = machine, accepts, protocol
         self.alive, self.connected, self.holds = True, True, accepts
-        self.inbox: deque[Event] = deque()
+        self.reads = True  # until the reading end is shut down
+        self.inbox: deque[Message] = deque()
+        self.owned = set(range(CONNECTIONS)) if accepts else set()
+        self.under_way: set[int] = set()
+        self.in_doubt: set[int] = set()
+        self.number = -1  # of the connection that the event in hand is about
         self.peer: Side
 
     def feed(self, event: Event) -> None:
@@ -50,12 +59,35 @@ class Side:
             if (self.machine.state, Event.FAULT) not in self.machine.table:
                 return
             actions = self.machine.step(Event.FAULT)
+        if event is Event.LOST:
+            self.owned |= self.in_doubt
+        if Do.HANG_UP in actions:
+            self.in_doubt.clear()
         for action in actions:
             self.do(action)
 
+    def send(self, event: Event, number: int = -1) -> bool:
+        if not (self.connected and self.peer.connected and self.peer.reads):
+            return False
+        self.peer.inbox.append((event, number))
+        return True
+
     def do(self, action: Do) -> None:
-        if action in FRAMES and self.connected and self.peer.connected:
-            self.peer.inbox.append(FRAMES[action])
+        if action in FRAMES:
+            self.send(FRAMES[action])
+        elif action is Do.SEND_PREPARED:
+            self.send(Event.PREPARED_TO_TAKE if self.protocol == 2 else Event.PREPARED)
+        elif action is Do.START_MOVING:
+            for number in sorted(self.owned):
+                self.move(number)
+            self.perhaps_bulk_moved()
+        elif action is Do.TAKE_CONNECTIONS:
+            (self.owned if self.send(Event.MOVED, self.number) else self.in_doubt).add(self.number)
+        elif action is Do.LET_GO:
+            self.under_way.discard(self.number)
+            self.perhaps_bulk_moved()
+        elif action is Do.TAKE_BACK:
+            self.take_back()
         elif action in (Do.RESUME, Do.START_ACCEPTING):
             assert self.holds, "accepts without a listener"
             self.accepts = True
@@ -67,11 +99,27 @@ class Side:
         elif action is Do.HANG_UP:
             self.hang_up()
 
+    def move(self, number: int) -> None:
+        self.owned.discard(number)
+        self.under_way.add(number)
+        self.send(Event.MOVE, number)
+
+    def perhaps_bulk_moved(self) -> None:
+        if not self.under_way and self.machine.state is State.MOVING:
+            self.feed(Event.BULK_MOVED)
+
+    def take_back(self) -> None:
+        self.reads = False
+        if self.connected:
+            self.under_way -= {number for event, number in self.inbox if event is Event.MOVED}
+        self.owned |= self.under_way
+        self.under_way.clear()
+
     def hang_up(self) -> None:
         if self.connected:
             self.connected = False
             if self.peer.connected:
-                self.peer.inbox.append(Event.LOST)
+                self.peer.inbox.append((Event.LOST, -1))
 
     def crash(self) -> None:
         if self.alive:
@@ -80,29 +128,30 @@ class Side:
 
     def take(self) -> None:
         if self.alive and self.inbox:
-            event = self.inbox.popleft()
+            event, self.number = self.inbox.popleft()
             if self.connected:
                 self.connected = event is not Event.LOST
                 self.feed(event)
 
 
-def couple() -> tuple[Side, Side]:
-    serving, arriving = Side(predecessor(), True), Side(successor(), False)
+def couple(protocol: int = 2) -> tuple[Side, Side]:
+    serving, arriving = Side(predecessor(), True, protocol), Side(successor(), False, protocol)
     serving.peer, arriving.peer = arriving, serving
-    serving.inbox.append(Event.REQUEST)
+    serving.inbox.append((Event.REQUEST, -1))
     return serving, arriving
 
 
 def settle(serving: Side, arriving: Side) -> None:
-    for _ in range(40):
+    for _ in range(60):
         serving.take()
         arriving.take()
 
 
-def test_an_undisturbed_handover_overlaps_and_commits() -> None:
-    serving, arriving = couple()
+@pytest.mark.parametrize(("protocol", "moved"), [(1, 0), (2, CONNECTIONS)])
+def test_an_undisturbed_handover_overlaps_and_commits(protocol: int, moved: int) -> None:
+    serving, arriving = couple(protocol)
     both = False
-    for _ in range(20):
+    for _ in range(40):
         serving.take()
         arriving.take()
         if arriving.machine.state is State.WARMING:
@@ -110,6 +159,7 @@ def test_an_undisturbed_handover_overlaps_and_commits() -> None:
         both = both or (serving.accepts and arriving.accepts)
         assert serving.accepts or arriving.accepts
     assert both, "the successor has to accept before the predecessor stops"
+    assert (len(serving.owned), len(arriving.owned)) == (CONNECTIONS - moved, moved)
     assert (serving.machine.state, arriving.machine.state) == (State.DRAINING, State.WORKING)
     serving.feed(Event.EMPTY)
     settle(serving, arriving)
@@ -125,7 +175,7 @@ def test_the_predecessor_accepts_again_when_the_successor_ends_after_the_commit(
 
 def test_a_predecessor_that_was_released_never_accepts_again() -> None:
     machine = Machine(PREDECESSOR, State.DRAINED)
-    assert machine.step(Event.RELEASED) == (Do.HANG_UP,)
+    assert machine.step(Event.RELEASED) == (Do.TAKE_BACK, Do.HANG_UP)
     with pytest.raises(IllegalStepError):
         machine.step(Event.LOST)
     assert machine.state is State.RETIRED
@@ -145,16 +195,38 @@ def test_an_illegal_step_changes_nothing(
 
 
 def test_every_state_before_the_commit_ends_on_silence_crash_and_nonsense() -> None:
-    for state in (State.OFFERED, State.YIELDING):
+    for state in (State.OFFERED, State.MOVING, State.YIELDING):
         for event in (Event.TIMEOUT, Event.LOST, Event.FAULT, Event.ABORT, Event.STOP):
             after, actions = PREDECESSOR[state, event]
             assert (after, Do.HANG_UP in actions) == (State.SERVING, True)
             assert Do.STOP_ACCEPTING not in actions
-    for state in (State.ASKING, State.WARMING, State.PREPARED, State.ACCEPTING):
+            assert Do.TAKE_BACK in actions
+    for state in (State.ASKING, State.WARMING, State.PREPARED, State.MOVING, State.ACCEPTING):
         for event in (Event.TIMEOUT, Event.LOST, Event.FAULT, Event.ABORT, Event.STOP):
             after, actions = SUCCESSOR[state, event]
             assert after in (State.FAILED, State.REFUSED, State.ORPHANED)
             assert Do.HANG_UP in actions
+
+
+@pytest.mark.parametrize("state", [State.MOVING, State.ACCEPTING])
+def test_a_successor_that_holds_connections_serves_on_without_its_predecessor(state: State) -> None:
+    for event in (Event.TIMEOUT, Event.LOST, Event.FAULT, Event.ABORT):
+        after, actions = SUCCESSOR[state, event]
+        assert (after, Do.WITHDRAW in actions) == (State.ORPHANED, False)
+
+
+@pytest.mark.parametrize("turns", range(2, 14))
+def test_a_successor_inherits_what_a_dying_predecessor_has_sent(turns: int) -> None:
+    serving, arriving = couple()
+    for turn in range(turns):
+        (serving if turn % 2 == 0 else arriving).take()
+        if arriving.machine.state is State.WARMING:
+            arriving.feed(Event.WARM)
+    sent = set(serving.under_way) | arriving.owned
+    serving.crash()
+    settle(serving, arriving)
+    assert arriving.owned == sent
+    assert arriving.machine.state is State.ORPHANED
 
 
 CHANCES = ("p takes", "s takes", "s warm", "p crashes", "s crashes", "p waits too long", "s waits too long")
@@ -166,14 +238,18 @@ NOISE = (
     "p stops",
     "s stops",
     "p empty",
+    "p moves one more",
 )
 
 
 @settings(max_examples=400)
-@given(st.lists(st.sampled_from(CHANCES[:3] * 4 + CHANCES[3:] + NOISE), max_size=30))
-def test_whatever_happens_somebody_accepts_and_nothing_changes_before_the_commit(schedule: list[str]) -> None:
-    serving, arriving = couple()
+@given(st.sampled_from([1, 2]), st.lists(st.sampled_from(CHANCES[:3] * 6 + CHANCES[3:] + NOISE), max_size=50))
+def test_whatever_happens_somebody_accepts_and_each_connection_has_one_owner(
+    protocol: int, schedule: list[str]
+) -> None:
+    serving, arriving = couple(protocol)
     last: dict[str, Event] = {}
+    fresh = CONNECTIONS
     stopped = False
     for chance in schedule:
         side, name = (serving, "p") if chance[0] == "p" else (arriving, "s")
@@ -181,8 +257,8 @@ def test_whatever_happens_somebody_accepts_and_nothing_changes_before_the_commit
             continue
         match chance[2:]:
             case "takes":
-                if side.inbox and side.inbox[0] is not Event.LOST:
-                    last[name] = side.inbox[0]
+                if side.inbox and side.inbox[0][0] not in (Event.LOST, Event.MOVE, Event.MOVED):
+                    last[name] = side.inbox[0][0]
                 side.take()
             case "warm":
                 if side.machine.state is State.WARMING:
@@ -204,8 +280,12 @@ def test_whatever_happens_somebody_accepts_and_nothing_changes_before_the_commit
                     side.crash()
                     stopped = True
             case "empty":
-                if side.machine.state is State.DRAINING:
+                if side.machine.state is State.DRAINING and not side.under_way:
                     side.feed(Event.EMPTY)
+            case "moves one more":
+                if protocol == 2 and side.machine.state in (State.MOVING, State.YIELDING, State.DRAINING):
+                    side.move(fresh)
+                    fresh += 1
         if serving.alive and serving.machine.state not in COMMITTED:
             assert serving.accepts, f"the predecessor does not accept in {serving.machine.state}"
     settle(serving, arriving)
@@ -216,3 +296,8 @@ def test_whatever_happens_somebody_accepts_and_nothing_changes_before_the_commit
         assert arriving.accepts or arriving.machine.state not in (State.WORKING, State.SETTLED, State.ALONE)
     if serving.alive and arriving.alive and serving.machine.state in COMMITTED:
         assert arriving.accepts
+    assert not serving.owned & arriving.owned, "two processes read one connection"
+    if serving.alive and arriving.alive:
+        assert serving.owned | serving.under_way | arriving.owned | arriving.in_doubt == set(range(fresh))
+    elif serving.alive:  # the successor ended: only what it had acknowledged went with it
+        assert serving.owned | serving.under_way | arriving.owned == set(range(fresh))

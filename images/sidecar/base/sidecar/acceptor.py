@@ -27,7 +27,6 @@ class Acceptor:
         self._loop = asyncio.get_running_loop()
         self._accepting = False
         self._pause: asyncio.TimerHandle | None = None
-        self._attaching: set[asyncio.Task[None]] = set()
         sock.setblocking(False)
 
     def start(self) -> None:
@@ -68,15 +67,4 @@ class Acceptor:
                 continue  # this one connection is gone already
             connection.setblocking(False)
             peer_name = "unknown" if self.listener.address.family == "unix" else str(peer[0])
-            self._service.arriving += 1
-            task = self._loop.create_task(self._attach(connection, peer_name))
-            self._attaching.add(task)
-            task.add_done_callback(self._attaching.discard)
-
-    async def _attach(self, connection: socket.socket, peer: str) -> None:
-        client = self._service.greet(self.listener, peer)
-        try:
-            await self._loop.connect_accepted_socket(lambda: client, connection)
-        except OSError:
-            connection.close()
-            self._service.vanished()
+            self._service.greet(self.listener, peer_name, connection)

@@ -22,6 +22,7 @@ class Listeners:
     def __init__(self, listeners: Sequence[Listener], service: Service) -> None:
         self._listeners = {listener.address: listener for listener in listeners}
         self._service = service
+        self._gone: list[Acceptor] = []  # the successor does not listen there
         self._acceptors: dict[Address, Acceptor] = {}
 
     def adopt(self, received: Mapping[Address, socket.socket]) -> None:
@@ -55,9 +56,28 @@ class Listeners:
                 raise _explain(address, error) from error
         self.adopt(bound)
 
-    def offered(self) -> list[tuple[Address, int]]:
-        """Addresses and descriptors, to be sent; they stay this process's."""
-        return [(address, acceptor.sock.fileno()) for address, acceptor in self._acceptors.items()]
+    def find(self, address: str) -> Listener | None:
+        """The listener of this process with an address, as text."""
+        return next((one for one in self._listeners.values() if str(one) == address), None)
+
+    def offered(self) -> list[tuple[Listener, int]]:
+        """What is listened on, and the descriptors, to be sent; they stay this process's."""
+        return [(acceptor.listener, acceptor.sock.fileno()) for acceptor in self._acceptors.values()]
+
+    def kept(self, addresses: frozenset[str]) -> list[Listener]:
+        """The successor keeps these addresses; returns the listeners that are gone with this process.
+
+        They are not stopped with the others, since nobody else accepts there, but closed by `close_gone`.
+        """
+        self._gone = [one for one in self._acceptors.values() if str(one.listener) not in addresses]
+        return [acceptor.listener for acceptor in self._gone]
+
+    def close_gone(self) -> None:
+        """Nobody listens there any more."""
+        for acceptor in self._gone:
+            acceptor.close()
+            del self._acceptors[acceptor.listener.address]
+        self._gone = []
 
     def start(self) -> None:
         """Accepts on all."""
@@ -65,15 +85,17 @@ class Listeners:
             acceptor.start()
 
     def stop(self) -> None:
-        """Accepts on none; the sockets stay open."""
+        """Accepts on none that the successor keeps; the sockets stay open."""
         for acceptor in self._acceptors.values():
-            acceptor.stop()
+            if acceptor not in self._gone:
+                acceptor.stop()
 
     def close(self) -> None:
         """Gives all up."""
         for acceptor in self._acceptors.values():
             acceptor.close()
         self._acceptors.clear()
+        self._gone = []
 
 
 def _explain(address: Address, error: OSError | LocalHandoverError) -> LocalHandoverError:

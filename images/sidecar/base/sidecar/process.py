@@ -9,17 +9,18 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import resource
 import signal
+import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import uvloop
 
-from sidecar.address import Address
 from sidecar.arrival import arrive
 from sidecar.config import Config, read
-from sidecar.errors import HandoverError, SidecarError
+from sidecar.errors import HandoverError, LocalHandoverError, SidecarError
 from sidecar.handover import directory, frames
 from sidecar.handover.channel import Channel
 from sidecar.handover.control import ControlServer
@@ -27,8 +28,11 @@ from sidecar.handover.frames import Frame
 from sidecar.handover.machine import State
 from sidecar.handover.predecessor import PredecessorSide, refuse
 from sidecar.handover.successor import Received, SuccessorSide
+from sidecar.listener import Listener
 from sidecar.listeners import Listeners
 from sidecar.log import Log
+from sidecar.parcel import Movable, Parcel
+from sidecar.proxy.connection import Connection
 from sidecar.proxy.service import Service
 from sidecar.role import Role, role_of
 
@@ -46,6 +50,7 @@ class Process:
         self._listeners = Listeners(config.listeners, self._service)
         self._taking: SuccessorSide | None = None  # from the predecessor
         self._giving: PredecessorSide | None = None  # to the successor
+        self._gone: list[Listener] = []  # what the successor does not listen on
         self._told_to_end: asyncio.Future[str] = self._loop.create_future()
         # What watchers are told.
         self._phase = "starting"
@@ -106,13 +111,14 @@ class Process:
             self._enter("failed")
             return False
         if self._taking is None:
-            self._log("listening", listeners=[str(address) for address, _ in self._listeners.offered()])
+            self._log("listening", listeners=[str(one) for one, _ in self._listeners.offered()])
             _settle_memory()
             self._listeners.start()
             self._log.role = "working"
             self._log("accepting")
             self._committed = self._settled = True
             self._enter("working")
+            gc.enable()
         directory.sweep(self._config.directory, self._config.generation)
         return True
 
@@ -148,6 +154,33 @@ class Process:
 
     # -- as the successor ------------------------------------------------------------------------------------
 
+    def room(self) -> int:
+        """Three of four descriptors that are free; a connection in use takes another to the application."""
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return max(0, most - len(os.listdir("/proc/self/fd"))) * 3 // 4
+
+    def moves(self) -> dict[str, str]:
+        """What the proxy can unpack."""
+        return self._service.moves()
+
+    def listens(self) -> list[str]:
+        """All of them: warm_up has bound what was not received."""
+        return [str(listener) for listener in self._config.listeners]
+
+    def can_take(self, parcel: Parcel) -> bool:
+        """If it came by a listener that is one here too."""
+        listener = self._listeners.find(parcel.listener)
+        return listener is not None and self._service.can_take(parcel, listener)
+
+    def take(self, parcel: Parcel, sockets: Sequence[socket.socket]) -> None:
+        """From the first one on the hook must not fail: that would end it."""
+        if not self._committed:
+            self._committed = True
+            self._control.publish()
+        listener = self._listeners.find(parcel.listener)
+        assert listener is not None
+        self._service.unpack(parcel, listener, sockets)
+
     async def warm_up(self, received: Received) -> None:
         """Has every listener and a connection to the application, if that answers."""
         self._listeners.adopt(received)
@@ -157,6 +190,7 @@ class Process:
         except (OSError, TimeoutError) as error:
             self._log("upstream_unreachable", upstream=str(self._config.upstream), reason=str(error))
         _settle_memory()
+        gc.disable()  # until it is settled: a collection stalls every connection that moves
 
     def start_accepting(self) -> None:
         """On all listeners."""
@@ -176,6 +210,7 @@ class Process:
 
     def settled(self, counts: Mapping[str, Any]) -> None:
         """The predecessor is drained or gone."""
+        gc.enable()
         self._log("predecessor_drained" if counts else "predecessor_gone", **counts)
         self._enter(self._phase, settled=True)
 
@@ -190,9 +225,48 @@ class Process:
             self._giving = PredecessorSide(channel, self, self._config.handover_timeout_s / 2)
             self._giving.request(frame)
 
-    def offered(self) -> Sequence[tuple[Address, int]]:
+    def offered(self) -> Sequence[tuple[Listener, int]]:
         """The listeners of this process."""
         return self._listeners.offered()
+
+    def kept(self, listeners: frozenset[str]) -> None:
+        """What the successor does not listen on is closed after the drain."""
+        self._gone = self._listeners.kept(listeners)
+
+    def start_moving(self, moves: Mapping[str, str], add: Callable[[Movable], None]) -> Iterable[Movable]:
+        """Connections of a kind that the successor knows, by a listener that it has."""
+        mine = self._service.moves()
+
+        def movable(client: Connection) -> bool:
+            form = mine.get(client.kind)
+            client.stays = form is None or form != moves.get(client.kind) or client.listener in self._gone
+            return not client.stays
+
+        def rest(client: Connection) -> None:
+            if not client.stays and movable(client):
+                add(client)
+
+        gc.disable()
+        idle = [client for client in self._service.clients if movable(client) and client.ready()]
+        self._service.rest = rest
+        return idle
+
+    def stop_moving(self) -> None:
+        """Connections are served here."""
+        self._service.rest = None
+
+    def tell(self) -> None:
+        """Connections are told, if there is a drain."""
+        self._service.tell()
+
+    def stays(self, connection: Movable) -> None:
+        """Served here until the end; its client is told in the drain."""
+        for client in self._service.clients:
+            if client is connection:
+                client.stays = True
+                client.take_back()
+                client.drain()
+                return
 
     def stop_accepting(self) -> None:
         """The successor accepts."""
@@ -204,7 +278,10 @@ class Process:
         assert giving is not None
 
         def drained(counts: dict[str, int]) -> None:
-            self._log("drained", **counts)
+            self._service.rest = None
+            self._listeners.close_gone()
+            gc.enable()
+            self._log("drained", **{**counts, "moved": giving.moved})
             self._enter("drained")
             giving.drained(counts)
 
@@ -219,6 +296,11 @@ class Process:
     def resume(self) -> None:
         """The successor is lost or gave back: this process serves again."""
         self._service.stop_drain()
+        self._listeners.kept(frozenset(self.listens()))
+        try:
+            self._listeners.bind_missing()  # what was closed because the successor did not want it
+        except LocalHandoverError as error:
+            self._log("listener_lost", reason=str(error))
         self._listeners.start()
         self._log.role = "working"
         self._log("resumed")
@@ -226,8 +308,11 @@ class Process:
 
     def handover_over(self, retired: bool) -> None:
         """Free for another hand-over, unless a later one serves."""
-        if not retired:
+        if retired:
+            self._service.tell()
+        else:
             self._giving = None
+            gc.enable()
 
     # -- the end ---------------------------------------------------------------------------------------------
 

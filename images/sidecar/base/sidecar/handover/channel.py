@@ -1,7 +1,8 @@
 """One connection of the control channel on an event loop: whole frames and descriptors in and out.
 
-Knows nothing of what the frames mean. A frame that cannot be sent at once means a peer that does not read:
-the few frames of a hand-over never fill a socket's queue, so that counts as a broken peer.
+Knows nothing of what the frames mean. `send` is for the few frames that order a hand-over: they never fill a
+socket's queue, so one that cannot be sent at once means a broken peer. `post` is for many: what the queue does
+not take waits for its turn.
 """
 
 from __future__ import annotations
@@ -9,15 +10,20 @@ from __future__ import annotations
 import array
 import asyncio
 import contextlib
+import errno
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from sidecar.errors import PeerHandoverError
 from sidecar.handover import frames
 from sidecar.handover.frames import Frame
 
+# A full queue (EAGAIN), or too many descriptors of this user in flight (unix(7)): both pass.
+_LATER = frozenset({errno.EAGAIN, errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM})
+_LATER_S = 0.005  # until the next try where no event tells
 _SPACE = socket.CMSG_SPACE(frames.MAX_DESCRIPTORS * array.array("i").itemsize)
 
 
@@ -31,6 +37,7 @@ class Channel:
         self.on_lost: Callable[[], None]
         self._loop = asyncio.get_running_loop()
         self._open = False
+        self._waiting: deque[tuple[bytes, Sequence[int]]] = deque()
 
     def start(
         self,
@@ -45,48 +52,108 @@ class Channel:
             self.sock.setblocking(False)
             self._loop.add_reader(self.sock.fileno(), self._readable)
 
-    def send(self, kind: int, body: dict[str, Any] | None = None, descriptors: Sequence[int] = ()) -> None:
-        """Sends a frame. If the peer cannot take it, `on_lost` follows. The descriptors stay the caller's."""
+    def send(self, kind: int, body: dict[str, Any] | None = None, descriptors: Sequence[int] = ()) -> bool:
+        """Sends a frame at once; True if it is on its way. If it is not, `on_lost` follows, after what the
+        peer has sent until now. The descriptors stay the caller's.
+        """
         if not self._open:
-            return
-        ancillary = (
-            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
-        )
+            return False
         try:
-            self.sock.sendmsg([frames.encode(kind, body)], ancillary)
+            self._send(frames.encode(kind, body), descriptors)
+        except (BrokenPipeError, ConnectionResetError):
+            return False  # reading comes to the end by itself
         except OSError:
             self._loop.call_soon(self._lose)
+            return False
+        return True
+
+    def post(self, record: bytes, descriptors: Sequence[int] = ()) -> None:
+        """Sends a record, in turn, when the queue takes it. The descriptors have to stay open until then."""
+        if self._open:
+            self._waiting.append((record, descriptors))
+            if len(self._waiting) == 1:
+                self._flush()
 
     def close(self) -> None:
         """Hangs up; nothing is called any more."""
         if self._open:
             self._open = False
+            self._waiting.clear()
             self._loop.remove_reader(self.sock.fileno())
+            self._loop.remove_writer(self.sock.fileno())
         self.sock.close()
+
+    def rest(self) -> Iterator[Frame]:
+        """What the peer has sent and this side has not read yet; after that the peer cannot send any more.
+
+        So whatever it sent is either among these frames, or its sending failed and it knows.
+        """
+        if not self._open:
+            return
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RD)
+        with contextlib.suppress(BlockingIOError):  # where shutdown() was refused: the peer has ended
+            while received := self._receive():
+                close_all(received[1])
+                with contextlib.suppress(PeerHandoverError):
+                    yield frames.decode(received[0])
+
+    def _send(self, record: bytes, descriptors: Sequence[int]) -> None:
+        ancillary = (
+            [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+        )
+        self.sock.sendmsg([record], ancillary)
+
+    def _flush(self) -> None:
+        while self._open and self._waiting:
+            try:
+                self._send(*self._waiting[0])
+            except OSError as error:
+                if error.errno == errno.EAGAIN:
+                    self._loop.add_writer(self.sock.fileno(), self._flush)
+                elif error.errno in _LATER:
+                    self._loop.call_later(_LATER_S, self._flush)
+                else:
+                    self._loop.call_soon(self._lose)
+                return
+            self._waiting.popleft()
+        if self._open:
+            self._loop.remove_writer(self.sock.fileno())
 
     def _readable(self) -> None:
         while self._open:
+            try:
+                received = self._receive()
+            except BlockingIOError:
+                return
+            if received is None:
+                self._lose()
+                return
+            self._received(*received)
+
+    def _receive(self) -> tuple[bytes, list[int], int] | None:
+        """A record with its descriptors and flags, None at the end; BlockingIOError."""
+        while True:
             try:
                 record, ancillary, flags, _ = self.sock.recvmsg(
                     frames.MAX_FRAME + 1, _SPACE, socket.MSG_CMSG_CLOEXEC
                 )
             except BlockingIOError:
-                return
+                raise
             except ConnectionResetError:
                 continue  # the peer died with unread data; what it had sent before is still to come
             except OSError:
-                record, ancillary, flags = b"", [], 0
-            if not record:
-                self._lose()
-                return
-            self._received(record, _descriptors(ancillary), flags)
+                return None
+            return (record, _descriptors(ancillary), flags) if record else None
 
     def _received(self, record: bytes, descriptors: list[int], flags: int) -> None:
         try:
-            if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
-                raise PeerHandoverError("a frame was cut short: too long, or too few free descriptors here")
+            if flags & socket.MSG_TRUNC:
+                raise PeerHandoverError("a frame was cut short: it is too long")
             frame = frames.decode(record)
-            if descriptors and frame.kind != frames.OFFER:
+            if flags & socket.MSG_CTRUNC and frame.kind != frames.MOVE:  # there the receiver counts
+                raise PeerHandoverError("descriptors were lost: too few are free here")
+            if descriptors and frame.kind not in frames.WITH_DESCRIPTORS:
                 raise PeerHandoverError(
                     f"a frame of kind {frame.kind} brought {len(descriptors)} descriptors"
                 )

@@ -1,8 +1,10 @@
 """The hand-over as two state machines, each a table of all its transitions. Knows no socket, clock or frame.
 
-Invariant: until the step (YIELDING, ACCEPTING) the predecessor accepts, whatever happens; afterwards it
-accepts again when the successor is lost or gives back. An event that is not in the table is illegal and
-changes nothing. Moving live connections will come between PREPARED and ACCEPT, on both sides.
+Invariants: until the step (YIELDING, ACCEPTING) the predecessor accepts, whatever happens; afterwards it
+accepts again when the successor is lost or gives back. A connection that was not acknowledged is the
+predecessor's, and it takes it back. A successor that holds a connection, or may have accepted one, gives up no
+more: without its predecessor it serves on (ORPHANED). An event that is not in the table is illegal and changes
+nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +19,10 @@ class Event(Enum):
 
     REQUEST = auto()
     OFFER = auto()
-    PREPARED = auto()
+    PREPARED = auto()  # for listeners only
+    PREPARED_TO_TAKE = auto()  # for connections too
+    MOVE = auto()
+    MOVED = auto()
     ACCEPT = auto()
     ACCEPTING = auto()
     COMMIT = auto()
@@ -25,9 +30,10 @@ class Event(Enum):
     RELEASED = auto()
     ABORT = auto()
     WARM = auto()  # the successor is ready to accept
+    BULK_MOVED = auto()  # what was idle when moving began is acknowledged
     EMPTY = auto()  # the predecessor has no connection left
     HANDED_ON = auto()  # the successor has a successor, which committed
-    TIMEOUT = auto()  # the peer took too long
+    TIMEOUT = auto()  # the peer took too long, for a step or for an acknowledgement
     FAULT = auto()  # the peer broke the protocol
     STOP = auto()  # this process ends, or cannot do its part
     LOST = auto()  # the channel is closed: the peer ended
@@ -45,11 +51,15 @@ class Do(Enum):
     SEND_RELEASED = auto()
     SEND_ABORT = auto()
     HANG_UP = auto()
+    START_MOVING = auto()
+    LET_GO = auto()  # of the connections that were acknowledged
+    TAKE_BACK = auto()  # those that were not
     STOP_ACCEPTING = auto()
     START_DRAIN = auto()
     RESUME = auto()  # accept again
     TAKE_LISTENERS = auto()
     WARM_UP = auto()
+    TAKE_CONNECTIONS = auto()
     START_ACCEPTING = auto()
     WORK = auto()  # the commit has arrived
     SETTLE = auto()  # the predecessor is drained or gone
@@ -62,6 +72,7 @@ class State(Enum):
     # predecessor
     SERVING = auto()
     OFFERED = auto()
+    MOVING = auto()  # idle connections move, in both sides' tables
     YIELDING = auto()
     DRAINING = auto()
     DRAINED = auto()
@@ -76,7 +87,7 @@ class State(Enum):
     ALONE = auto()  # working, and the predecessor is gone
     FAILED = auto()
     REFUSED = auto()
-    ORPHANED = auto()  # the predecessor is lost before the commit; what it gave is kept
+    ORPHANED = auto()  # without a predecessor before the commit; what it gave is kept
 
 
 Table = dict[tuple[State, Event], tuple[State, tuple[Do, ...]]]
@@ -90,43 +101,85 @@ def _each(states: tuple[State, ...], events: tuple[Event, ...], to: State | None
 PREDECESSOR: Table = {
     (State.SERVING, Event.REQUEST): (State.OFFERED, (Do.SEND_OFFER,)),
     (State.OFFERED, Event.PREPARED): (State.YIELDING, (Do.SEND_ACCEPT,)),
+    (State.OFFERED, Event.PREPARED_TO_TAKE): (State.MOVING, (Do.START_MOVING,)),
+    (State.MOVING, Event.BULK_MOVED): (State.YIELDING, (Do.SEND_ACCEPT,)),
+    **_each((State.MOVING, State.YIELDING, State.DRAINING), (Event.MOVED,), None, Do.LET_GO),
     (State.YIELDING, Event.ACCEPTING): (State.DRAINING, (Do.STOP_ACCEPTING, Do.SEND_COMMIT, Do.START_DRAIN)),
     (State.DRAINING, Event.EMPTY): (State.DRAINED, (Do.SEND_DRAINED,)),
     (State.RETIRED, Event.EMPTY): (State.RETIRED, ()),
     **_each(
-        (State.OFFERED, State.YIELDING),
+        (State.OFFERED, State.MOVING, State.YIELDING),
         (Event.TIMEOUT, Event.FAULT, Event.STOP),
         State.SERVING,
         Do.SEND_ABORT,
+        Do.TAKE_BACK,
         Do.HANG_UP,
     ),
-    **_each((State.OFFERED, State.YIELDING), (Event.ABORT, Event.LOST), State.SERVING, Do.HANG_UP),
-    **_each((State.DRAINING, State.DRAINED), (Event.ABORT, Event.LOST), State.SERVING, Do.RESUME, Do.HANG_UP),
-    **_each((State.DRAINING, State.DRAINED), (Event.RELEASED,), State.RETIRED, Do.HANG_UP),
+    **_each(
+        (State.OFFERED, State.MOVING, State.YIELDING),
+        (Event.ABORT, Event.LOST),
+        State.SERVING,
+        Do.TAKE_BACK,
+        Do.HANG_UP,
+    ),
+    # A successor that acknowledges nothing any more serves nobody either.
+    **_each(
+        (State.DRAINING,),
+        (Event.TIMEOUT,),
+        State.SERVING,
+        Do.SEND_ABORT,
+        Do.TAKE_BACK,
+        Do.RESUME,
+        Do.HANG_UP,
+    ),
+    **_each(
+        (State.DRAINING, State.DRAINED),
+        (Event.ABORT, Event.LOST),
+        State.SERVING,
+        Do.TAKE_BACK,
+        Do.RESUME,
+        Do.HANG_UP,
+    ),
+    **_each((State.DRAINING, State.DRAINED), (Event.RELEASED,), State.RETIRED, Do.TAKE_BACK, Do.HANG_UP),
     # After the commit the successor serves: noise from it is no reason to serve twice.
     **_each((State.DRAINING, State.DRAINED), (Event.FAULT,), None),
-    **_each((State.DRAINING, State.DRAINED, State.RETIRED), (Event.STOP,), State.RETIRED, Do.HANG_UP),
+    (State.DRAINING, Event.STOP): (State.RETIRED, (Do.SEND_ABORT, Do.TAKE_BACK, Do.HANG_UP)),
+    (State.DRAINED, Event.STOP): (State.RETIRED, (Do.HANG_UP,)),
+    (State.RETIRED, Event.STOP): (State.RETIRED, ()),
 }
 
-_BEFORE_COMMIT = (State.ASKING, State.WARMING, State.PREPARED, State.ACCEPTING)
+_EMPTY_HANDED = (State.ASKING, State.WARMING, State.PREPARED)
+_HOLDING = (State.MOVING, State.ACCEPTING)  # connections that nobody else could answer, perhaps
 SUCCESSOR: Table = {
     (State.ASKING, Event.OFFER): (State.WARMING, (Do.TAKE_LISTENERS, Do.WARM_UP)),
     (State.WARMING, Event.WARM): (State.PREPARED, (Do.SEND_PREPARED,)),
-    (State.PREPARED, Event.ACCEPT): (State.ACCEPTING, (Do.START_ACCEPTING, Do.SEND_ACCEPTING)),
+    (State.PREPARED, Event.MOVE): (State.MOVING, (Do.TAKE_CONNECTIONS,)),
+    **_each((State.MOVING, State.ACCEPTING, State.WORKING), (Event.MOVE,), None, Do.TAKE_CONNECTIONS),
+    **_each(
+        (State.PREPARED, State.MOVING),
+        (Event.ACCEPT,),
+        State.ACCEPTING,
+        Do.START_ACCEPTING,
+        Do.SEND_ACCEPTING,
+    ),
     (State.ACCEPTING, Event.COMMIT): (State.WORKING, (Do.WORK,)),
     (State.WORKING, Event.DRAINED): (State.SETTLED, (Do.SETTLE,)),
     (State.WORKING, Event.LOST): (State.ALONE, (Do.HANG_UP, Do.SETTLE)),
-    (State.SETTLED, Event.LOST): (State.ALONE, (Do.HANG_UP,)),
+    (State.WORKING, Event.ABORT): (State.ALONE, (Do.HANG_UP, Do.SETTLE)),
+    **_each((State.SETTLED,), (Event.LOST, Event.ABORT), State.ALONE, Do.HANG_UP),
     **_each(
-        _BEFORE_COMMIT,
+        _EMPTY_HANDED,
         (Event.TIMEOUT, Event.FAULT, Event.STOP),
         State.FAILED,
         Do.SEND_ABORT,
         Do.HANG_UP,
         Do.WITHDRAW,
     ),
-    **_each(_BEFORE_COMMIT, (Event.ABORT,), State.REFUSED, Do.HANG_UP, Do.WITHDRAW),
-    **_each(_BEFORE_COMMIT, (Event.LOST,), State.ORPHANED, Do.HANG_UP),
+    **_each(_EMPTY_HANDED, (Event.ABORT,), State.REFUSED, Do.HANG_UP, Do.WITHDRAW),
+    **_each(_HOLDING, (Event.TIMEOUT, Event.FAULT), State.ORPHANED, Do.SEND_ABORT, Do.HANG_UP),
+    **_each(_HOLDING, (Event.ABORT,), State.ORPHANED, Do.HANG_UP),
+    **_each(_HOLDING, (Event.STOP,), State.FAILED, Do.SEND_ABORT, Do.HANG_UP, Do.WITHDRAW),
+    **_each((*_EMPTY_HANDED, *_HOLDING), (Event.LOST,), State.ORPHANED, Do.HANG_UP),
     # Ends while the predecessor lives: it gets everything back.
     **_each((State.WORKING, State.SETTLED), (Event.STOP,), State.ALONE, Do.SEND_ABORT, Do.HANG_UP),
     **_each((State.WORKING, State.SETTLED), (Event.HANDED_ON,), State.ALONE, Do.SEND_RELEASED, Do.HANG_UP),

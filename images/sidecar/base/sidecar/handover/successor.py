@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from sidecar.address import Address, check_listener
@@ -17,16 +17,19 @@ from sidecar.handover import frames, machine
 from sidecar.handover.channel import Channel, close_all
 from sidecar.handover.frames import Frame
 from sidecar.handover.machine import Do, Event, IllegalStepError, State
+from sidecar.handover.receiver import Receiver
+from sidecar.parcel import Parcel
 
 _EVENTS = {
     frames.OFFER: Event.OFFER,
+    frames.MOVE: Event.MOVE,
     frames.ACCEPT: Event.ACCEPT,
     frames.COMMIT: Event.COMMIT,
     frames.DRAINED: Event.DRAINED,
     frames.ABORT: Event.ABORT,
 }
 _ENDS = frozenset({State.WORKING, State.FAILED, State.REFUSED, State.ORPHANED})
-_WAITING = frozenset({State.ASKING, State.WARMING, State.PREPARED, State.ACCEPTING})
+_WAITING = frozenset({State.ASKING, State.WARMING, State.PREPARED, State.MOVING, State.ACCEPTING})
 Received = dict[Address, socket.socket]
 
 
@@ -38,6 +41,21 @@ class SuccessorHost(Protocol):
 
     def log(self, event: str, **details: object) -> None:
         """One line."""
+
+    def room(self) -> int:
+        """How many descriptors of moved connections fit, with what serving them takes."""
+
+    def moves(self) -> dict[str, str]:
+        """The kinds of connections that can be served here, each with the format of its parcels."""
+
+    def listens(self) -> list[str]:
+        """The addresses that this process listens on, when it is warm."""
+
+    def can_take(self, parcel: Parcel) -> bool:
+        """Whether a connection can be served here."""
+
+    def take(self, parcel: Parcel, sockets: Sequence[socket.socket]) -> None:
+        """Serves a connection from now on."""
 
     async def warm_up(self, received: Received) -> None:
         """Everything that can be done before accepting; HandoverError if this process cannot serve."""
@@ -67,13 +85,24 @@ class SuccessorSide:
         self._timer: asyncio.TimerHandle | None = None
         self._warming: asyncio.Task[None] | None = None
         self._frame_in_hand = Frame(0, {})
+        self._descriptors: list[int] = []
+        self._protocol = 0
         self._offered: Received = {}
+        self._receiver = Receiver(self._channel, host.can_take, host.take)
 
     def ask(self) -> None:
         """Sends the request."""
         self._channel.start(self._frame, self._fault, self._lost)
         self._arm()
-        self._channel.send(frames.REQUEST, {"protocols": list(frames.PROTOCOLS), **self._host.identity()})
+        self._channel.send(
+            frames.REQUEST,
+            {
+                "protocols": list(frames.PROTOCOLS),
+                **self._host.identity(),
+                "room": self._host.room(),
+                "moves": self._host.moves(),
+            },
+        )
 
     def handed_on(self) -> None:
         """This process has a successor, which committed: the predecessor must not accept again."""
@@ -84,12 +113,16 @@ class SuccessorSide:
         self._step(Event.STOP, reason)
 
     def _frame(self, frame: Frame, descriptors: list[int]) -> None:
-        self._frame_in_hand = frame
+        self._frame_in_hand, self._descriptors = frame, descriptors
+        if frame.kind == frames.CARRY:
+            self._carry(frame)
+            return
         event = _EVENTS.get(frame.kind, Event.FAULT)
         reason = f"the predecessor sent a frame of kind {frame.kind}" if event is Event.FAULT else ""
         if event is Event.OFFER:
             try:
                 self._offered = take(frame, descriptors)
+                self._protocol = frames.protocol(frame.body)
             except PeerHandoverError as error:
                 event, reason = Event.FAULT, str(error)
         elif event is Event.ABORT:
@@ -98,6 +131,14 @@ class SuccessorSide:
         for sock in self._offered.values():  # an offer out of turn
             sock.close()
         self._offered = {}
+        if event is Event.MOVE:  # a move out of turn
+            close_all(self._descriptors)
+
+    def _carry(self, frame: Frame) -> None:
+        try:
+            self._receiver.carry(frame)
+        except PeerHandoverError as error:
+            self._step(Event.FAULT, str(error))
 
     def _fault(self, error: PeerHandoverError) -> None:
         self._step(Event.FAULT, str(error))
@@ -118,6 +159,10 @@ class SuccessorSide:
             reason = f"the predecessor is out of turn: {error}"
             actions = self.machine.step(Event.FAULT)
         self.reason = reason or self.reason
+        if event is Event.LOST:
+            self._receiver.inherit()
+        elif Do.HANG_UP in actions:
+            self._receiver.give_back()
         self._arm()
         for action in actions:
             _ACTIONS[action](self)
@@ -148,6 +193,22 @@ class SuccessorSide:
         self.received, self._offered = self._offered, {}
         self._host.log("listener_received", listeners=[str(address) for address in self.received])
 
+    def _take_connections(self) -> None:
+        descriptors, self._descriptors = self._descriptors, []
+        try:
+            self._receiver.move(self._frame_in_hand, descriptors)
+        except PeerHandoverError as error:
+            self._step(Event.FAULT, str(error))
+
+    def _send_prepared(self) -> None:
+        moves = self._protocol >= frames.MOVING
+        self._channel.send(frames.PREPARED, {"listeners": self._host.listens()} if moves else {})
+
+    def _start_accepting(self) -> None:
+        if self._receiver.taken:
+            self._host.log("connections_received", count=self._receiver.taken)
+        self._host.start_accepting()
+
     def _settle(self) -> None:
         frame = self._frame_in_hand
         self._host.settled(frame.body if frame.kind == frames.DRAINED else {})
@@ -159,11 +220,12 @@ class SuccessorSide:
         self.received = {}
 
 
-_ACTIONS: dict[Do, Callable[[SuccessorSide], None]] = {
+_ACTIONS: dict[Do, Callable[[SuccessorSide], object]] = {
     Do.TAKE_LISTENERS: SuccessorSide._take_listeners,
     Do.WARM_UP: SuccessorSide._warm_up,
-    Do.SEND_PREPARED: lambda side: side._channel.send(frames.PREPARED),
-    Do.START_ACCEPTING: lambda side: side._host.start_accepting(),
+    Do.SEND_PREPARED: SuccessorSide._send_prepared,
+    Do.TAKE_CONNECTIONS: SuccessorSide._take_connections,
+    Do.START_ACCEPTING: SuccessorSide._start_accepting,
     Do.SEND_ACCEPTING: lambda side: side._channel.send(frames.ACCEPTING),
     Do.SEND_RELEASED: lambda side: side._channel.send(frames.RELEASED),
     Do.SEND_ABORT: lambda side: side._channel.send(frames.ABORT, {"reason": side.reason}),

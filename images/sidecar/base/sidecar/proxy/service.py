@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from sidecar.config import Config
-from sidecar.listener import Listener
+from sidecar.listener import Kind, Listener
 from sidecar.parcel import Parcel
 from sidecar.proxy.client import ClientConnection
 from sidecar.proxy.connection import Connection
@@ -77,15 +77,16 @@ class Service:
         self.now = self._loop.time()  # as of the last tick
         self.pool = Pool(self, config.upstream, config.connect_timeout_s, config.upstream_idle_s)
         self.clients: set[Connection] = set()
-        self.arriving = 0  # accepted, but not yet among the clients
+        self.arriving = 0  # accepted or unpacked, but not yet among the clients
+        self._attaching: set[asyncio.Task[None]] = set()
         self.drain: Drain | None = None
         # Called with each connection that may be ready to move, while connections move.
         self.rest: Callable[[Connection], None] | None = None
         self._ticking = self._loop.call_later(TICK_S, self._tick)
 
-    def greet(self, listener: Listener, peer: str) -> ClientConnection:
-        """The protocol of a connection that was accepted; `peer` is the client's address."""
-        return ClientConnection(self, listener, peer)
+    def greet(self, listener: Listener, peer: str, sock: socket.socket) -> None:
+        """Serves a connection that was accepted; `peer` is the client's address."""
+        self._attach(ClientConnection(self, listener, peer), sock)
 
     def start_drain(self, idle_s: float, deadline_s: float, done: Callable[[dict[str, int]], None]) -> None:
         """Connections move if `rest` is set, else they are told to close; `done(counts)` when all have gone.
@@ -106,17 +107,33 @@ class Service:
             for client in list(self.clients):
                 client.drain()
 
-    async def unpack(self, parcel: Parcel, listener: Listener, sockets: Sequence[socket.socket]) -> None:
+    def moves(self) -> dict[str, str]:
+        """The kinds of connections that move, each with the format of its parcels; both have to be equal."""
+        return {ClientConnection.kind: "1"}
+
+    def can_take(self, parcel: Parcel, listener: Listener) -> bool:
+        """Whether `unpack` can serve this; looks at what is small, and answers at once."""
+        return parcel.kind in self.moves() and listener.kind in (Kind.INBOUND, Kind.OUTBOUND)
+
+    def unpack(self, parcel: Parcel, listener: Listener, sockets: Sequence[socket.socket]) -> None:
         """Serves a connection that the predecessor has packed; the sockets are this process's, non-blocking.
 
         The successor acknowledges before it calls this: what fails here ends the connection.
         """
+        peer = str(parcel.state.get("peer", "unknown"))
+        self._attach(ClientConnection(self, listener, peer, parcel.data), sockets[0])
+
+    def _attach(self, client: ClientConnection, sock: socket.socket) -> None:
         self.arriving += 1
-        client = ClientConnection(self, listener, str(parcel.state.get("peer", "unknown")), parcel.data)
+        task = self._loop.create_task(self._connect(client, sock))
+        self._attaching.add(task)
+        task.add_done_callback(self._attaching.discard)
+
+    async def _connect(self, client: ClientConnection, sock: socket.socket) -> None:
         try:
-            await self._loop.connect_accepted_socket(lambda: client, sockets[0])
+            await self._loop.connect_accepted_socket(lambda: client, sock)
         except OSError:
-            sockets[0].close()
+            sock.close()
             self.vanished()
 
     def stop_drain(self) -> None:
@@ -162,7 +179,7 @@ class Service:
         self.pool.tick()
         for client in list(self.clients):
             client.tick(self.now)
-            if self.rest is not None and client.ready():
+            if self.rest is not None and not client.stays and client.ready():
                 self.rest(client)
         drain = self.drain
         if drain is not None:
