@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 CLASSES = {"new-connection", "keep-alive", "idle-keep-alive", "post", "stream"}
+KEPT = {"keep-alive", "idle-keep-alive", "post"}  # their connections outlive every upgrade
 UPGRADES, PODS, REQUESTS = 5, 2, 20_000
 
 
@@ -26,6 +27,9 @@ def test_five_hot_upgrades_of_two_pods_lose_no_request(hotupgrade: Callable[...,
     assert traffic["failed"] == 0
     assert traffic["sent"] == traffic["answered"] >= REQUESTS
     assert set(ran.scenario["classes"]) == CLASSES
+    assert {name: ran.scenario["classes"][name]["closed_connections"] for name in KEPT} == dict.fromkeys(
+        KEPT, 0
+    )
     assert [len(upgrade["pods"]) for upgrade in ran.scenario["upgrades"]] == [PODS] * UPGRADES
     assert ran.report["claim"]["upper_bound_95"] < 3.1 / REQUESTS
 

@@ -21,6 +21,7 @@ class Listeners:
 
     def __init__(self, listeners: Sequence[Listener], service: Service) -> None:
         self._listeners = {listener.address: listener for listener in listeners}
+        self._by_name = {str(listener): listener for listener in listeners}
         self._service = service
         self._gone: list[Acceptor] = []  # the successor does not listen there
         self._acceptors: dict[Address, Acceptor] = {}
@@ -58,7 +59,7 @@ class Listeners:
 
     def find(self, address: str) -> Listener | None:
         """The listener of this process with an address, as text."""
-        return next((one for one in self._listeners.values() if str(one) == address), None)
+        return self._by_name.get(address)
 
     def offered(self) -> list[tuple[Listener, int]]:
         """What is listened on, and the descriptors, to be sent; they stay this process's."""

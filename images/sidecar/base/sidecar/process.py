@@ -296,7 +296,6 @@ class Process:
     def resume(self) -> None:
         """The successor is lost or gave back: this process serves again."""
         self._service.stop_drain()
-        self._listeners.kept(frozenset(self.listens()))
         try:
             self._listeners.bind_missing()  # what was closed because the successor did not want it
         except LocalHandoverError as error:
@@ -312,6 +311,7 @@ class Process:
             self._service.tell()
         else:
             self._giving = None
+            self.kept(frozenset(self.listens()))
             gc.enable()
 
     # -- the end ---------------------------------------------------------------------------------------------

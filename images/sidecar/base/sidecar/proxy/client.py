@@ -8,6 +8,7 @@ that there is one.
 from __future__ import annotations
 
 import asyncio
+import math
 from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -46,7 +47,6 @@ class ClientConnection(asyncio.Protocol):
         "_buffer",
         "_closing",
         "_connecting",
-        "_deadline",
         "_ended",
         "_full",
         "_paused",
@@ -59,6 +59,7 @@ class ClientConnection(asyncio.Protocol):
         "_started",
         "_state",
         "_upstream",
+        "deadline",
         "forced",
         "listener",
         "moved",
@@ -87,7 +88,7 @@ class ClientConnection(asyncio.Protocol):
         self._slow = False  # the client reads slowly
         self._paused = False
         self._ended = False  # the client has sent FIN
-        self._deadline = 0.0
+        self.deadline = 0.0
         self.silent_since: float | None = service.now  # None: not idle
         self.told = False  # was told to close because of a drain
         self.forced = self.moved = self.stays = False
@@ -97,7 +98,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is up."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
-        self._deadline = self._service.now + self._service.limits.idle_s
+        self.deadline = self._service.now + self._service.limits.idle_s
         self._service.arrived(self)
         if self._buffer:
             self._read(self._buffer)
@@ -195,7 +196,7 @@ class ClientConnection(asyncio.Protocol):
             if self._state is State.IDLE:
                 self._state = State.HEAD
                 self.silent_since = None
-                self._deadline = self._service.now + self._service.limits.header_s
+                self.deadline = self._service.now + self._service.limits.header_s
 
     def _read_body(self, data: bytes, head: bytes = b"") -> None:
         """Passes the body on, and keeps what follows it."""
@@ -217,13 +218,13 @@ class ClientConnection(asyncio.Protocol):
             if body.done:
                 self._next()
             return
-        self._deadline = self._service.now + self._service.limits.body_s
+        self.deadline = self._service.now + self._service.limits.body_s
         self._forward(head + data[:taken])
 
     def _forward(self, data: bytes) -> None:
         """Sends to the application: over an idle connection, over a new one, or later."""
         if self._body is None:
-            self._deadline = self._service.now + self._service.limits.upstream_s
+            self.deadline = self._service.now + self._service.limits.upstream_s
         if self._upstream is not None:
             self._upstream.send(data)
             return
@@ -321,7 +322,7 @@ class ClientConnection(asyncio.Protocol):
             self._linger()
         elif self._body is not None:
             self._state = State.SKIP
-            self._deadline = self._service.now + self._service.limits.body_s
+            self.deadline = self._service.now + self._service.limits.body_s
             self._throttle()
         else:
             self._next()
@@ -371,7 +372,7 @@ class ClientConnection(asyncio.Protocol):
         self._state = State.IDLE
         self._buffer = data
         self.silent_since = self._service.now
-        self._deadline = self._service.now + self._service.limits.idle_s
+        self.deadline = self._service.now + self._service.limits.idle_s
         if self._service.rest is not None:
             self._service.rest(self)
 
@@ -403,7 +404,7 @@ class ClientConnection(asyncio.Protocol):
         self._buffer = b""
         self._body = None
         self.silent_since = None
-        self._deadline = self._service.now + LINGER_S
+        self.deadline = self._service.now + LINGER_S
         if self.transport.is_closing():
             return
         if self._ended:
@@ -430,6 +431,7 @@ class ClientConnection(asyncio.Protocol):
         """The connection with what was read of its next request."""
         self.transport.pause_reading()
         self._state = State.PACKED
+        self.deadline = math.inf
         descriptor = self.transport.get_extra_info("socket").fileno()
         state = {"peer": self._peer.decode()}
         return Parcel(self.kind, str(self.listener), state, self._buffer, (descriptor,))
@@ -438,7 +440,7 @@ class ClientConnection(asyncio.Protocol):
         """Reads on."""
         if self._buffer:
             self._state = State.HEAD
-            self._deadline = self._service.now + self._service.limits.header_s
+            self.deadline = self._service.now + self._service.limits.header_s
         else:
             self._idle(b"")
         self.transport.resume_reading()
@@ -463,13 +465,11 @@ class ClientConnection(asyncio.Protocol):
             self._broken()
 
     def tick(self, now: float) -> None:
-        """Looks at this connection's time-out."""
-        if now < self._deadline or self._state is State.PACKED:
-            return
+        """This connection's time is up."""
         state = self._state
         if state is State.LINGER:
             if self.transport.get_write_buffer_size():
-                self._deadline = now + LINGER_S  # the answer itself is still on its way
+                self.deadline = now + LINGER_S  # the answer itself is still on its way
             else:
                 self.transport.abort()
         elif state is State.IDLE:

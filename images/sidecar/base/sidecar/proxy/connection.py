@@ -21,13 +21,14 @@ class Connection(Protocol):
     listener: Listener  # that it came by
     transport: asyncio.Transport
     silent_since: float | None  # None: an exchange is under way
+    deadline: float  # loop time from which on `tick` is called, several times a second, until it is later
     told: bool  # the client has been told to close (Connection: close, GOAWAY)
     forced: bool  # was ended without a word
     moved: bool  # the successor has it
     stays: bool  # cannot move: in a drain its client is told instead; set from outside
 
     def tick(self, now: float) -> None:
-        """Looks at its time-outs; several times a second."""
+        """Its deadline has passed."""
 
     def drain(self) -> None:
         """A drain begins, or this connection turned out to stay: tell the client now, if the protocol can.

@@ -177,16 +177,18 @@ class Service:
         self._ticking = self._loop.call_later(TICK_S, self._tick)
         self.now = self._loop.time()
         self.pool.tick()
-        for client in list(self.clients):
+        for client in [client for client in self.clients if client.deadline <= self.now]:
             client.tick(self.now)
-            if self.rest is not None and not client.stays and client.ready():
-                self.rest(client)
         drain = self.drain
         if drain is not None:
             self._tick_drain(drain)
 
     def _tick_drain(self, drain: Drain) -> None:
-        """Closes the silent ones, and at the deadline all."""
+        """Moves what rests unnoticed; closes the silent ones, and at the deadline all."""
+        if self.rest is not None:
+            for client in self.clients:
+                if not client.stays and client.ready():
+                    self.rest(client)
         over = self.now >= drain.deadline
         for client in list(self.clients):
             silent = client.silent_since is not None
