@@ -11,6 +11,7 @@ import asyncio
 import errno
 import socket
 
+from sidecar.address import peer_host
 from sidecar.listener import Listener
 from sidecar.proxy.service import Service
 
@@ -66,5 +67,5 @@ class Acceptor:
                     return
                 continue  # this one connection is gone already
             connection.setblocking(False)
-            peer_name = "unknown" if self.listener.address.family == "unix" else str(peer[0])
+            peer_name = "unknown" if self.listener.address.family == "unix" else peer_host(peer[0])
             self._service.greet(self.listener, peer_name, connection)

@@ -88,8 +88,12 @@ def bind(address: Address) -> socket.socket:
 def check_listener(sock: socket.socket, address: Address) -> None:
     """Refuses a received socket that is not the listener it was said to be (PeerHandoverError)."""
     sock.setblocking(False)  # the flag is shared with the sender, and a blocking accept would stop both
+    domain = sock.getsockopt(socket.SOL_SOCKET, socket.SO_DOMAIN)
+    # Go listens on all addresses with one IPv6 socket that takes IPv4 as well: that is 0.0.0.0 and more.
+    if address.host == "0.0.0.0" and domain == socket.AF_INET6 and not _only_ipv6(sock):
+        address = Address("inet6", "::", address.port)
     seen = {
-        "family": (sock.getsockopt(socket.SOL_SOCKET, socket.SO_DOMAIN), address.number),
+        "family": (domain, address.number),
         "kind": (sock.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE), socket.SOCK_STREAM),
         "listening": (sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN), 1),
     }
@@ -102,6 +106,15 @@ def check_listener(sock: socket.socket, address: Address) -> None:
     bound = Address(address.family, name) if address.family == "unix" else Address(address.family, *name[:2])
     if bound != address:
         raise PeerHandoverError(f"the socket offered for {address} listens on {bound}")
+
+
+def peer_host(host: str) -> str:
+    """The client's address as people write it: an IPv4 client of an IPv6 socket is an IPv4 client."""
+    return host.removeprefix("::ffff:") if "." in host else host
+
+
+def _only_ipv6(sock: socket.socket) -> bool:
+    return bool(sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY))
 
 
 def _remove_dead(path: str) -> None:

@@ -11,8 +11,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from sidecar.config import Config
-from sidecar.errors import LocalHandoverError
-from sidecar.handover import directory, frames
+from sidecar.errors import HandoverError, LocalHandoverError
+from sidecar.handover import directory, frames, sample
 from sidecar.handover.control import wait_while_serving
 from sidecar.handover.machine import State
 from sidecar.handover.successor import SuccessorSide
@@ -21,19 +21,25 @@ from sidecar.role import Role
 
 AGAIN_S = 0.05  # between two attempts
 Ask = Callable[[str], Awaitable[SuccessorSide | None]]
+Report = Callable[..., None]  # one log line
 
 
-async def arrive(role: Role, config: Config, listeners: Listeners, ask: Ask) -> None:
-    """Returns when this process has its listeners; LocalHandoverError when it cannot."""
+async def arrive(role: Role, config: Config, listeners: Listeners, ask: Ask, log: Report) -> bool:
+    """Returns when this process has its listeners; LocalHandoverError when it cannot.
+
+    True: they come from a predecessor that will not say when it has finished what it serves.
+    """
     if role is Role.SILENT:
         await _silent(config, listeners)
-    else:
-        await _soon(role, config, listeners, ask)
+        return False
+    return await _soon(role, config, listeners, ask, log)
 
 
-async def _soon(role: Role, config: Config, listeners: Listeners, ask: Ask) -> None:
+async def _soon(role: Role, config: Config, listeners: Listeners, ask: Ask, log: Report) -> bool:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + config.handover_timeout_s
+    ask_sample = role is Role.SUCCESSOR and config.sample_socket is not None
+    inherited, sample_refusal = False, ""
     while True:
         refusal = ""
         if role is Role.SUCCESSOR:
@@ -46,15 +52,27 @@ async def _soon(role: Role, config: Config, listeners: Listeners, ask: Ask) -> N
                 if side.machine.state is State.ORPHANED:
                     listeners.adopt(side.received)
                 elif side.machine.state not in (State.FAILED, State.REFUSED):
-                    return
+                    return False
                 refusal = side.reason
+        if ask_sample and not refusal:
+            try:
+                received = await sample.take(config)
+            except HandoverError as error:
+                # Not again: who answers so is not the sample, and asking costs it a request each time.
+                ask_sample, sample_refusal = False, str(error)
+                log("handover_aborted", reason=sample_refusal)
+            else:
+                if received is not None:
+                    ask_sample, inherited = False, True
+                    listeners.adopt({sample.listener(config).address: received})
+                    log("listener_received", listeners=[str(sample.listener(config))])
         try:
             listeners.bind_missing()
         except LocalHandoverError as error:
             if loop.time() >= deadline:
-                raise LocalHandoverError(refusal or str(error)) from error
+                raise LocalHandoverError(refusal or sample_refusal or str(error)) from error
         else:
-            return
+            return inherited
         await asyncio.sleep(AGAIN_S)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sidecar import address
@@ -38,6 +38,8 @@ SECONDS = {
 }
 BYTES = {"SIDECAR_HEADER_LIMIT": 65536, "SIDECAR_BODY_LIMIT": 0}  # a body limit of 0 is none
 RELEASE_FILE = "/etc/sidecar-release"
+SAMPLE = "kruise-sample"  # the one value of MIGRATION_PROTOCOL
+SAMPLE_SOCKET = "/dev/shm/migrate.sock"  # fixed by the sample
 
 
 class Config(NamedTuple):
@@ -61,6 +63,7 @@ class Config(NamedTuple):
     upstream_idle_s: float
     header_limit: int
     body_limit: int
+    sample_socket: str | None  # where a successor of openkruise/samples listens; None: not spoken
 
     @property
     def generation(self) -> str:
@@ -80,12 +83,13 @@ def read(environment: Mapping[str, str]) -> Config:
             f"SIDECAR_HANDOVER_DIR={directory!r} has to be an absolute path of at most 60 bytes"
         )
     seconds = {name: _seconds(environment, name, default) for name, default in SECONDS.items()}
+    listeners = _listeners(environment, upstream)
     sizes = {name: _bytes(environment, name, default) for name, default in BYTES.items()}
     return Config(
         version=version,
         alt=alt,
         release=_release(environment.get("SIDECAR_RELEASE_FILE", RELEASE_FILE)),
-        listeners=_listeners(environment, upstream),
+        listeners=listeners,
         upstream=upstream,
         directory=directory,
         drain_deadline_s=seconds["SIDECAR_DRAIN_DEADLINE_S"],
@@ -100,6 +104,7 @@ def read(environment: Mapping[str, str]) -> Config:
         upstream_idle_s=seconds["SIDECAR_UPSTREAM_IDLE_S"],
         header_limit=sizes["SIDECAR_HEADER_LIMIT"],
         body_limit=sizes["SIDECAR_BODY_LIMIT"],
+        sample_socket=_sample_socket(environment, listeners),
     )
 
 
@@ -114,6 +119,23 @@ def _listeners(environment: Mapping[str, str], upstream: Address) -> tuple[Liste
     if twice:
         raise ConfigError(f"SIDECAR_LISTEN: {twice[0]} is given twice; leave one out")
     return tuple(found)
+
+
+def _sample_socket(environment: Mapping[str, str], listeners: Sequence[Listener]) -> str | None:
+    """The sample hands one listener over, and is asked for it over IPv4."""
+    protocol = environment.get("MIGRATION_PROTOCOL")
+    if not protocol:
+        return None
+    if protocol != SAMPLE:
+        raise ConfigError(
+            f"MIGRATION_PROTOCOL={protocol!r} is unknown; give {SAMPLE}, or leave it out to speak this sidecar's own"
+        )
+    inbound = [listener.address for listener in listeners if listener.kind is Kind.INBOUND]
+    if [address.family for address in inbound] != ["inet"]:
+        raise ConfigError(
+            f"MIGRATION_PROTOCOL={SAMPLE} hands one IPv4 listener over; give SIDECAR_LISTEN one HOST:PORT"
+        )
+    return SAMPLE_SOCKET
 
 
 def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:

@@ -21,12 +21,13 @@ import uvloop
 from sidecar.arrival import arrive
 from sidecar.config import Config, read
 from sidecar.errors import HandoverError, LocalHandoverError, SidecarError
-from sidecar.handover import directory, frames
+from sidecar.handover import directory, frames, sample
 from sidecar.handover.channel import Channel
 from sidecar.handover.control import ControlServer
 from sidecar.handover.frames import Frame
 from sidecar.handover.machine import State
 from sidecar.handover.predecessor import PredecessorSide, refuse
+from sidecar.handover.sample import SamplePredecessor
 from sidecar.handover.successor import Received, SuccessorSide
 from sidecar.listener import Listener
 from sidecar.listeners import Listeners
@@ -49,7 +50,7 @@ class Process:
         self._service = Service(config)
         self._listeners = Listeners(config.listeners, self._service)
         self._taking: SuccessorSide | None = None  # from the predecessor
-        self._giving: PredecessorSide | None = None  # to the successor
+        self._giving: PredecessorSide | SamplePredecessor | None = None  # to the successor
         self._gone: list[Listener] = []  # what the successor does not listen on
         self._told_to_end: asyncio.Future[str] = self._loop.create_future()
         # What watchers are told.
@@ -57,6 +58,8 @@ class Process:
         self._committed = False
         self._settled = False
         self._reason = ""
+        if config.sample_socket is not None:
+            self._service.local[sample.trigger(config)] = self._triggered
         self._control = ControlServer(config.directory, config.generation, self.state, self._requested)
 
     def state(self) -> dict[str, Any]:
@@ -105,7 +108,7 @@ class Process:
 
     async def _arrive(self) -> bool:
         try:
-            await arrive(self._role, self._config, self._listeners, self._ask)
+            unsettled = await arrive(self._role, self._config, self._listeners, self._ask, self.log)
         except HandoverError as error:
             self._reason = str(error)
             self._enter("failed")
@@ -116,8 +119,12 @@ class Process:
             self._listeners.start()
             self._log.role = "working"
             self._log("accepting")
-            self._committed = self._settled = True
-            self._enter("working")
+            self._committed = True
+            self._enter("working", settled=not unsettled)
+            if unsettled:  # what the predecessor still serves gets as long as a silent connection in a drain
+                self._loop.call_later(
+                    self._config.drain_idle_s, lambda: self._enter(self._phase, settled=True)
+                )
             gc.enable()
         directory.sweep(self._config.directory, self._config.generation)
         return True
@@ -205,7 +212,7 @@ class Process:
         self._enter("working")
 
     def withdraw(self) -> None:
-        """Gives back what was received."""
+        """Closes the listeners: somebody else has them."""
         self._listeners.close()
 
     def settled(self, counts: Mapping[str, Any]) -> None:
@@ -222,8 +229,15 @@ class Process:
         elif self._giving is not None:
             refuse(channel, frames.BUSY)
         else:
-            self._giving = PredecessorSide(channel, self, self._config.handover_timeout_s / 2)
-            self._giving.request(frame)
+            giving = self._giving = PredecessorSide(channel, self, self._config.handover_timeout_s / 2)
+            giving.request(frame)
+
+    async def _triggered(self) -> bytes:
+        """A successor of the sample asks; the answer to it."""
+        if self._phase != "working" or self._giving is not None:
+            return sample.FAILED
+        giving = self._giving = SamplePredecessor(self, self._config)
+        return await giving.triggered()
 
     def offered(self) -> Sequence[tuple[Listener, int]]:
         """The listeners of this process."""

@@ -144,7 +144,7 @@ class Channel:
                 continue  # the peer died with unread data; what it had sent before is still to come
             except OSError:
                 return None
-            return (record, _descriptors(ancillary), flags) if record else None
+            return (record, descriptors_in(ancillary), flags) if record else None
 
     def _received(self, record: bytes, descriptors: list[int], flags: int) -> None:
         try:
@@ -170,7 +170,8 @@ class Channel:
             self.on_lost()
 
 
-def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
+def descriptors_in(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
+    """The descriptors that a message brought; they are the caller's."""
     found = array.array("i")
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:

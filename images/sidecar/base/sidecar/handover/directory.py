@@ -91,12 +91,14 @@ def connect(path: str, within_s: float) -> socket.socket | None:
 
 
 def same_user(sock: socket.socket) -> bool:
-    """Whether the peer runs as this process does.
+    """Whether the peer runs as this process does."""
+    return peer_uid(sock) == os.geteuid()
 
-    Its pid reads 0 across PID namespaces: the uid has to do.
-    """
+
+def peer_uid(sock: socket.socket) -> int:
+    """Who the peer is. Its pid reads 0 across PID namespaces: the uid has to do."""
     raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    return bool(_CREDENTIALS.unpack(raw)[1] == os.geteuid())
+    return int(_CREDENTIALS.unpack(raw)[1])
 
 
 def sweep(directory: str, generation: str) -> None:

@@ -15,6 +15,7 @@ from sidecar.listener import Kind, Listener
 from sidecar.parcel import Parcel
 from sidecar.proxy.client import ClientConnection
 from sidecar.proxy.connection import Connection
+from sidecar.proxy.local import LOOPBACK, LocalAnswer, LocalClient
 from sidecar.proxy.pool import Pool
 
 # Time-outs are looked at so often; a timer for each request would cost more than the request.
@@ -82,11 +83,14 @@ class Service:
         self.drain: Drain | None = None
         # Called with each connection that may be ready to move, while connections move.
         self.rest: Callable[[Connection], None] | None = None
+        # Requests that this process answers itself: their first two lines, and what answers them.
+        self.local: dict[bytes, LocalAnswer] = {}
         self._ticking = self._loop.call_later(TICK_S, self._tick)
 
     def greet(self, listener: Listener, peer: str, sock: socket.socket) -> None:
         """Serves a connection that was accepted; `peer` is the client's address."""
-        self._attach(ClientConnection(self, listener, peer), sock)
+        here = self.local and peer == LOOPBACK
+        self._attach((LocalClient if here else ClientConnection)(self, listener, peer), sock)
 
     def start_drain(self, idle_s: float, deadline_s: float, done: Callable[[dict[str, int]], None]) -> None:
         """Connections move if `rest` is set, else they are told to close; `done(counts)` when all have gone.
