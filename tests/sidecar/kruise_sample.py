@@ -19,7 +19,8 @@ from http.server import BaseHTTPRequestHandler
 
 
 def say(text: str) -> None:
-    print(text, flush=True)
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 class Listener:
