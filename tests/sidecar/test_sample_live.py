@@ -65,15 +65,16 @@ class SamplePod(Pod):
         self.path = str(directory.parent / "migrate.sock")
         self.samples: list[Sample] = []
 
-    async def start(self, version: int | None = None, alt: int | None = None, **more: str) -> Sidecar:
+    async def start(
+        self,
+        version: int | None = None,
+        alt: int | None = None,
+        command: tuple[str, ...] = (),
+        **more: str,
+    ) -> Sidecar:
         on = {"MIGRATION_PROTOCOL": "kruise-sample", "SIDECAR_LISTEN": f"0.0.0.0:{self.port}"}
-        environment = self.environment(version, alt, **{**on, **more})
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", AT_PATH, self.path, env=environment, stdout=asyncio.subprocess.PIPE
-        )
-        sidecar = Sidecar(process, environment)
-        self.sidecars.append(sidecar)
-        return sidecar
+        at_path = (*command, sys.executable, "-c", AT_PATH, self.path)
+        return await super().start(version, alt, at_path, **{**on, **more})
 
     async def sample(self, version: int, alt: int, started_s: float = 0.2) -> Sample:
         process = await asyncio.create_subprocess_exec(
@@ -135,8 +136,8 @@ async def moved(pod: Pod) -> AsyncIterator[SamplePod]:
         await sidecar.end(9)
 
 
-async def working(pod: SamplePod, version: int, alt: int = 0, **more: str) -> Sidecar:
-    sidecar = await pod.start(version, alt, **more)
+async def working(pod: SamplePod, version: int, **more: str) -> Sidecar:
+    sidecar = await pod.start(version, 0, (), **more)
     await sidecar.saw("accepting")
     return sidecar
 
@@ -365,7 +366,7 @@ async def test_a_listener_is_not_taken_from_a_process_of_another_user(
     environment = {"SIDECAR_LISTEN": f"127.0.0.1:{pod.port}", "MIGRATION_PROTOCOL": "kruise-sample"}
     settings = config.read(environment)._replace(sample_socket=path)
     with (
-        address.bind(sample.listener(settings)) as held,
+        address.bind(sample.listener(settings).address) as held,
         address.bind(Address("inet", "127.0.0.1", free_port())) as wrong,
     ):
         taking = asyncio.create_task(sample.take(settings))
