@@ -10,6 +10,7 @@ import pytest
 from sidecar.address import Address, parse
 from sidecar.config import read
 from sidecar.errors import ConfigError
+from sidecar.listener import Kind
 
 
 def test_an_empty_environment_has_sane_defaults() -> None:
@@ -41,6 +42,15 @@ def test_listeners_are_a_list() -> None:
     assert [str(one) for one in config.listeners] == ["0.0.0.0:1", "[::]:1", "unix:/tmp/x"]
 
 
+def test_raw_listeners_name_their_targets() -> None:
+    config = read({"SIDECAR_TCP": "0.0.0.0:5432=127.0.0.1:5433, [::]:6379=unix:/run/redis"})
+    assert [(str(one), one.kind, str(one.target)) for one in config.listeners[1:]] == [
+        ("0.0.0.0:5432", Kind.TCP, "127.0.0.1:5433"),
+        ("[::]:6379", Kind.TCP, "unix:/run/redis"),
+    ]
+    assert len(read({"SIDECAR_TCP": ""}).listeners) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -54,6 +64,11 @@ def test_listeners_are_a_list() -> None:
         ("SIDECAR_LISTEN", "unix:relative"),
         ("SIDECAR_UPSTREAM", "unix:/" + "a" * 108),
         ("SIDECAR_UPSTREAM", ""),
+        ("SIDECAR_TCP", "0.0.0.0:5432"),
+        ("SIDECAR_TCP", "0.0.0.0:5432=5433"),
+        ("SIDECAR_TCP", "0.0.0.0=127.0.0.1:5433"),
+        ("SIDECAR_TCP", "0.0.0.0:5432=127.0.0.1:5433,"),
+        ("SIDECAR_TCP", "0.0.0.0:9091=127.0.0.1:5433"),
         ("SIDECAR_HANDOVER_DIR", "relative"),
         ("SIDECAR_HANDOVER_DIR", "/" + "a" * 61),
         ("SIDECAR_DRAIN_DEADLINE_S", "soon"),

@@ -5,6 +5,7 @@ Knows nothing of HTTP.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -79,6 +80,21 @@ def bind(address: Address) -> socket.socket:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(address.name)
         sock.listen(BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+async def connect(address: Address, within_s: float) -> socket.socket:
+    """A connected, non-blocking socket; OSError or TimeoutError."""
+    sock = socket.socket(address.number, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        # Peers that vanish are noticed in the end.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        async with asyncio.timeout(within_s):
+            await asyncio.get_running_loop().sock_connect(sock, address.name)
     except BaseException:
         sock.close()
         raise

@@ -110,14 +110,18 @@ def read(environment: Mapping[str, str]) -> Config:
 
 def _listeners(environment: Mapping[str, str], upstream: Address) -> tuple[Listener, ...]:
     """Every address that is listened on, each at most once."""
+    inbound = environment.get("SIDECAR_LISTEN", "0.0.0.0:9091").split(",")
     found = [
-        Listener(address.parse(part.strip(), "SIDECAR_LISTEN"), Kind.INBOUND, upstream)
-        for part in environment.get("SIDECAR_LISTEN", "0.0.0.0:9091").split(",")
+        *(
+            Listener(address.parse(part.strip(), "SIDECAR_LISTEN"), Kind.INBOUND, upstream)
+            for part in inbound
+        ),
+        *(_tcp(part) for part in _parts(environment, "SIDECAR_TCP")),
     ]
     addresses = [listener.address for listener in found]
-    twice = [str(one) for one in addresses if addresses.count(one) > 1]
-    if twice:
-        raise ConfigError(f"SIDECAR_LISTEN: {twice[0]} is given twice; leave one out")
+    for one in addresses:
+        if addresses.count(one) > 1:
+            raise ConfigError(f"SIDECAR_LISTEN, SIDECAR_TCP: {one} is given twice; leave one out")
     return tuple(found)
 
 
@@ -136,6 +140,19 @@ def _sample_socket(environment: Mapping[str, str], listeners: Sequence[Listener]
             f"MIGRATION_PROTOCOL={SAMPLE} hands one IPv4 listener over; give SIDECAR_LISTEN one HOST:PORT"
         )
     return SAMPLE_SOCKET
+
+
+def _parts(environment: Mapping[str, str], name: str) -> list[str]:
+    """A list with commas that may be missing or empty."""
+    text = environment.get(name, "").strip()
+    return [part.strip() for part in text.split(",")] if text else []
+
+
+def _tcp(text: str) -> Listener:
+    where, equals, target = text.partition("=")
+    if not equals:
+        raise ConfigError(f"SIDECAR_TCP: {text!r} has no target; give ADDRESS=TARGET")
+    return Listener(address.parse(where, "SIDECAR_TCP"), Kind.TCP, address.parse(target, "SIDECAR_TCP"))
 
 
 def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:

@@ -7,10 +7,9 @@ kernel knows at that moment, and idle ones are dropped well before an applicatio
 from __future__ import annotations
 
 import asyncio
-import socket
 from typing import TYPE_CHECKING
 
-from sidecar.address import Address
+from sidecar.address import Address, connect
 from sidecar.proxy.upstream import UpstreamConnection
 
 if TYPE_CHECKING:
@@ -47,14 +46,10 @@ class Pool:
 
     async def connect(self) -> UpstreamConnection:
         """A new connection; OSError or TimeoutError."""
-        loop = asyncio.get_running_loop()
-        sock = socket.socket(self._address.number, socket.SOCK_STREAM)
-        sock.setblocking(False)
+        sock = await connect(self._address, self._connect_timeout_s)
+        connection = UpstreamConnection(self, sock)
         try:
-            async with asyncio.timeout(self._connect_timeout_s):
-                await loop.sock_connect(sock, self._address.name)
-            connection = UpstreamConnection(self, sock)
-            await loop.create_connection(lambda: connection, sock=sock)
+            await asyncio.get_running_loop().create_connection(lambda: connection, sock=sock)
         except BaseException:
             sock.close()
             raise

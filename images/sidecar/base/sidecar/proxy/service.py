@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, NamedTuple
 
 from sidecar.config import Config
 from sidecar.listener import Kind, Listener
 from sidecar.parcel import Parcel
+from sidecar.proxy import tunnel
 from sidecar.proxy.client import ClientConnection
 from sidecar.proxy.connection import Connection
 from sidecar.proxy.local import LOOPBACK, LocalAnswer, LocalClient
 from sidecar.proxy.pool import Pool
+from sidecar.proxy.tunnel import Tunnel
 
 # Time-outs are looked at so often; a timer for each request would cost more than the request.
 TICK_S = 0.1
@@ -31,6 +33,7 @@ class Limits(NamedTuple):
     body_s: float
     idle_s: float
     upstream_s: float
+    connect_s: float
 
 
 class Drain:
@@ -69,6 +72,7 @@ class Service:
             config.body_timeout_s,
             config.idle_timeout_s,
             config.upstream_timeout_s,
+            config.connect_timeout_s,
         )
         stamp = f"\r\nx-sidecar-version: {config.release}"
         if config.version is not None:
@@ -89,8 +93,9 @@ class Service:
 
     def greet(self, listener: Listener, peer: str, sock: socket.socket) -> None:
         """Serves a connection that was accepted; `peer` is the client's address."""
-        here = self.local and peer == LOOPBACK
-        self._attach((LocalClient if here else ClientConnection)(self, listener, peer), sock)
+        here = self.local and peer == LOOPBACK and listener.kind is Kind.INBOUND
+        protocol = (LocalClient if here else _GREETERS[listener.kind])(self, listener, peer)
+        self._begin(self._attach(protocol, sock))
 
     def start_drain(self, idle_s: float, deadline_s: float, done: Callable[[dict[str, int]], None]) -> None:
         """Connections move if `rest` is set, else they are told to close; `done(counts)` when all have gone.
@@ -113,10 +118,12 @@ class Service:
 
     def moves(self) -> dict[str, str]:
         """The kinds of connections that move, each with the format of its parcels; both have to be equal."""
-        return {ClientConnection.kind: "1"}
+        return {ClientConnection.kind: "1", Tunnel.kind: "1"}
 
     def can_take(self, parcel: Parcel, listener: Listener) -> bool:
         """Whether `unpack` can serve this; looks at what is small, and answers at once."""
+        if parcel.kind == Tunnel.kind:
+            return tunnel.can_take(parcel)
         return parcel.kind in self.moves() and listener.kind in (Kind.INBOUND, Kind.OUTBOUND)
 
     def unpack(self, parcel: Parcel, listener: Listener, sockets: Sequence[socket.socket]) -> None:
@@ -124,18 +131,22 @@ class Service:
 
         The successor acknowledges before it calls this: what fails here ends the connection.
         """
-        peer = str(parcel.state.get("peer", "unknown"))
-        self._attach(ClientConnection(self, listener, peer, parcel.data), sockets[0])
+        if parcel.kind == Tunnel.kind:
+            self._begin(tunnel.unpack(self, parcel, listener, sockets))
+        else:
+            peer = str(parcel.state.get("peer", "unknown"))
+            self._begin(self._attach(ClientConnection(self, listener, peer, parcel.data), sockets[0]))
 
-    def _attach(self, client: ClientConnection, sock: socket.socket) -> None:
+    def _begin(self, coming: Coroutine[Any, Any, None]) -> None:
+        """A connection is on its way: it will have `arrived` or `vanished`."""
         self.arriving += 1
-        task = self._loop.create_task(self._connect(client, sock))
+        task = self._loop.create_task(coming)
         self._attaching.add(task)
         task.add_done_callback(self._attaching.discard)
 
-    async def _connect(self, client: ClientConnection, sock: socket.socket) -> None:
+    async def _attach(self, protocol: asyncio.Protocol, sock: socket.socket) -> None:
         try:
-            await self._loop.connect_accepted_socket(lambda: client, sock)
+            await self._loop.connect_accepted_socket(lambda: protocol, sock)
         except OSError:
             sock.close()
             self.vanished()
@@ -148,6 +159,11 @@ class Service:
         """A connection is up."""
         self.arriving -= 1
         self.clients.add(client)
+
+    def changes(self, client: Connection) -> None:
+        """A connection goes on as one of another kind, which will be `arrived`."""
+        self.clients.remove(client)
+        self.arriving += 1
 
     def vanished(self) -> None:
         """A connection was accepted and never came up."""
@@ -206,3 +222,10 @@ class Service:
             for client in self.clients:
                 drain.count(client)
             self._drained(drain)
+
+
+# Who speaks on the connections of a listener.
+_GREETERS: dict[Kind, Callable[[Service, Listener, str], asyncio.Protocol]] = {
+    Kind.INBOUND: ClientConnection,
+    Kind.TCP: tunnel.greet,
+}
