@@ -105,6 +105,69 @@ def test_an_upgrade_to_http2_is_declined_by_serving_http1() -> None:
     assert b"AAA" not in wanted.forward
 
 
+@pytest.mark.parametrize(
+    ("fields", "passed"),
+    [
+        (b"Connection: Upgrade\nUpgrade: websocket\n", b"websocket"),
+        (b"Upgrade: WebSocket\nConnection: keep-alive, upgrade\n", b"WebSocket"),
+        (b"Connection: Upgrade\nUpgrade: h2c, IRC/6.9\nUpgrade: RTA/x11\n", b"IRC/6.9, RTA/x11"),
+        (b"Connection: Upgrade\nUpgrade: HTTP/2.0, h2, a b, c\n", b"c"),
+    ],
+)
+def test_an_upgrade_is_passed_on(fields: bytes, passed: bytes) -> None:
+    wanted = forward(b"GET /x HTTP/1.1\nHost: a\n" + fields + b"Sec-WebSocket-Key: k\n\n")
+    assert wanted.upgrade == passed
+    assert wanted.forward == (
+        b"GET /x HTTP/1.1\r\nHost: a\r\nSec-WebSocket-Key: k\r\nX-Forwarded-For: 10.0.0.9\r\n"
+        b"X-Forwarded-Proto: http\r\nConnection: Upgrade\r\nUpgrade: " + passed + b"\r\n\r\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST / HTTP/1.1\nHost: a\nConnection: Upgrade\nUpgrade: websocket\n\n",
+        b"HEAD / HTTP/1.1\nHost: a\nConnection: Upgrade\nUpgrade: websocket\n\n",
+        b"GET / HTTP/1.0\nHost: a\nConnection: Upgrade\nUpgrade: websocket\n\n",
+        b"GET / HTTP/1.1\nHost: a\nConnection: Upgrade\nUpgrade: websocket\nContent-Length: 1\n\n",
+        b"GET / HTTP/1.1\nHost: a\nConnection: Upgrade\nUpgrade: websocket\nTransfer-Encoding: chunked\n\n",
+        b"GET / HTTP/1.1\nHost: a\nUpgrade: websocket\n\n",
+        b"GET / HTTP/1.1\nHost: a\nConnection: Upgrade\n\n",
+        b"GET / HTTP/1.1\nHost: a\nConnection: Upgrade\nUpgrade: h2c\n\n",
+        b"GET / HTTP/1.1\nHost: a\nConnection: Upgrade\nUpgrade: web socket\n\n",
+    ],
+)
+def test_what_must_not_upgrade_is_a_plain_request(head: bytes) -> None:
+    wanted = forward(head)
+    assert wanted.upgrade == b""
+    assert b"upgrade" not in wanted.forward.lower()
+
+
+ASKED_FOR_WEBSOCKET = Request(b"", 0, False, False, False, False, b"websocket, irc/6.9")
+
+
+def test_a_101_names_the_protocol_that_was_asked_for() -> None:
+    given = response(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: upgrade\r\n"
+        b"Sec-WebSocket-Accept: x\r\nContent-Length: 7\r\n\r\n",
+        ASKED_FOR_WEBSOCKET,
+    )
+    assert (given.status, given.length) == (101, 0)
+    assert given.forward == b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: x"
+    assert given.framing == b"\r\nConnection: Upgrade\r\nUpgrade: WebSocket"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [b"", b"Upgrade: h2c\r\n", b"Upgrade: websocket, h2c\r\n", b"Upgrade: \r\n", b"Upgrade: web\r\n"],
+)
+def test_a_101_with_a_protocol_that_was_not_asked_for_is_no_answer(fields: bytes) -> None:
+    with pytest.raises(BadResponseError):
+        response(b"HTTP/1.1 101 X\r\nConnection: Upgrade\r\n" + fields + b"\r\n", ASKED_FOR_WEBSOCKET)
+    with pytest.raises(BadResponseError):
+        response(b"HTTP/1.1 101 X\r\nConnection: Upgrade\r\n" + fields + b"\r\n", PLAIN)
+
+
 def test_expectations_are_passed_on() -> None:
     wanted = forward(b"PUT / HTTP/1.1\nHost: a\nExpect: 100-continue\nContent-Length: 1\n\n")
     assert wanted.expects
@@ -170,7 +233,6 @@ REFUSED = {
     "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\n", 505),
     "RTSP": (b"DESCRIBE / RTSP/1.0\r\nHost: a\r\n\r\n", 505),
     "CONNECT": (b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 501),
-    "WebSocket": (b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", 501),
     "a method nobody knows": (b"FOO / HTTP/1.1\r\nHost: a\r\n\r\n", 501),
     "no method": (b"\x16\x03\x01\x02 / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
 }

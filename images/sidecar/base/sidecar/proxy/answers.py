@@ -19,7 +19,6 @@ REASONS = {
     "chunks": "the chunked body is malformed",
     "target": "this request target cannot be served",
     "transfer-encoding": "only Transfer-Encoding: chunked is served, and in HTTP/1.1",
-    "upgrade-unsupported": "this proxy passes no WebSocket on",
     "upstream-closed": "the application closed the connection without an answer",
     "upstream-connect": "the application cannot be reached",
     "upstream-malformed": "the application's answer is no HTTP/1 response",

@@ -16,6 +16,7 @@ from sidecar.parcel import Parcel
 from sidecar.proxy.answers import answer
 from sidecar.proxy.body import BadBodyError, Chunks, Length
 from sidecar.proxy.head import CHUNKED, UNTIL_CLOSE, RefusedError, Request, Response, request
+from sidecar.proxy.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from sidecar.listener import Listener
@@ -326,6 +327,21 @@ class ClientConnection(asyncio.Protocol):
             self._throttle()
         else:
             self._next()
+
+    def upstream_switched(self, response: Response, transport: asyncio.Transport, early: bytes) -> None:
+        """The application speaks another protocol from here on, and may have begun."""
+        self._upstream = None
+        tunnel = self._tunnel(response.forward + response.framing + self._service.stamp)
+        tunnel.target.adopt(transport, early)
+
+    def _tunnel(self, head: bytes) -> Tunnel:
+        """Answers the request; the client's connection is one end of a tunnel then, with what it sent early."""
+        self.transport.write(head)
+        self._state = State.LINGER
+        self._service.changes(self)
+        tunnel = Tunnel(self._service, self.listener)
+        tunnel.client.adopt(self.transport, self._buffer, self._ended)
+        return tunnel
 
     def upstream_failed(self, status: int, reason: str) -> None:
         """There will be no answer from the application."""

@@ -34,6 +34,9 @@ _OF_REQUEST = re.compile(rb"\r\n((?i:" + _REQUEST_FIELDS + rb")):([^\r\n]*)")
 _OF_RESPONSE = re.compile(rb"\r\n((?i:" + _RESPONSE_FIELDS + rb")):([^\r\n]*)")
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~%!$&'()*+;=-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
+_PROTOCOL = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:/[!#$%&'*+\-.^_`|~0-9A-Za-z]+)?")
+# HTTP itself: requests of a later version would go past this proxy unseen.
+_NO_UPGRADES = frozenset({b"h2c", b"h2", b"http"})
 _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#@]+)([/?].*|)", re.DOTALL)
 # What one hop's Connection may name without it being a field of that name.
 _NOT_NAMES = frozenset({b"close", b"keep-alive", b"upgrade", b"te", b"http2-settings"})
@@ -67,6 +70,7 @@ class Request(NamedTuple):
     close: bool  # the client wants the connection closed after the answer
     old: bool  # HTTP/1.0
     expects: bool  # the client may hold its body back until it hears 100
+    upgrade: bytes = b""  # the protocols that the application may switch to with a 101
 
 
 class Response(NamedTuple):
@@ -75,7 +79,7 @@ class Response(NamedTuple):
     forward: bytes  # without the empty line, and with neither length nor encoding
     status: int
     length: int  # of the body: bytes, CHUNKED or UNTIL_CLOSE
-    framing: bytes  # the field that says so, or nothing
+    framing: bytes  # the field that says so, or nothing; of a 101: the fields that say what follows
     reusable: bool  # the application keeps the connection
 
 
@@ -132,11 +136,13 @@ def request(head: bytes, forwarded: bytes) -> Request:
         elif name == b"x-forwarded-proto":
             proto = value
         elif name == b"upgrade":
-            upgrades = value.lower()
+            upgrades += b"," + value
         elif name == b"expect" and not old:
             fields += b"\r\nExpect: " + value
-    if upgrade and b"websocket" in upgrades:
-        raise RefusedError(501, "upgrade-unsupported")
+    # Without Connection: Upgrade the field means nothing, and a body's end would be in doubt.
+    upgrades = _offered(upgrades) if upgrade and method == b"GET" and not old and not length else b""
+    if upgrades:
+        fields += b"\r\nConnection: Upgrade\r\nUpgrade: " + upgrades
     if host is None and not old:
         raise RefusedError(400, "host")
 
@@ -171,7 +177,7 @@ def request(head: bytes, forwarded: bytes) -> Request:
             b"\r\n\r\n",
         )
     )
-    return Request(forward, length, method == b"HEAD", close, old, b"\r\nExpect: " in fields)
+    return Request(forward, length, method == b"HEAD", close, old, b"\r\nExpect: " in fields, upgrades)
 
 
 def response(head: bytes, asked: Request) -> Response:
@@ -190,7 +196,7 @@ def response(head: bytes, asked: Request) -> Response:
     status = int(code)
     length = UNTIL_CLOSE
     reusable = version == b"HTTP/1.1 "
-    framing, names = b"", b""
+    framing, names, upgrades = b"", b"", b""
     for index in range(1, len(pieces), 3):
         name, value = pieces[index].lower(), pieces[index + 1].strip(b" \t")
         if name == b"connection":
@@ -203,6 +209,8 @@ def response(head: bytes, asked: Request) -> Response:
                 raise BadResponseError("a transfer encoding that was not asked for")
             length = CHUNKED
             framing = b"\r\nTransfer-Encoding: chunked"
+        elif name == b"upgrade":
+            upgrades += b"," + value
     forward = b"HTTP/1.1 " + b"".join([start[9:], *pieces[3::3]])
     if names:
         listed = {token.strip(b" \t") for token in names.split(b",")}
@@ -212,7 +220,28 @@ def response(head: bytes, asked: Request) -> Response:
         if status < 200 or status == 204:
             framing = b""
         length = 0
+        if status == 101:
+            framing = _switched(upgrades, asked.upgrade)
     return Response(forward, status, length, framing, reusable and length != UNTIL_CLOSE)
+
+
+def _offered(value: bytes) -> bytes:
+    """The protocols of a request's Upgrade that may be passed on."""
+    offered = (part.strip(b" \t") for part in value.split(b","))
+    return b", ".join(
+        part
+        for part in offered
+        if _PROTOCOL.fullmatch(part) and part.partition(b"/")[0].lower() not in _NO_UPGRADES
+    )
+
+
+def _switched(value: bytes, asked: bytes) -> bytes:
+    """The fields of a 101, which names what was asked for and nothing else (RFC 9110 section 7.8)."""
+    chosen = [part.strip(b" \t") for part in value.split(b",")[1:]]
+    wanted = asked.lower().split(b", ")
+    if not asked or not chosen or any(part.lower() not in wanted for part in chosen):
+        raise BadResponseError("a protocol that was not asked for")
+    return b"\r\nConnection: Upgrade\r\nUpgrade: " + b", ".join(chosen)
 
 
 def _without(lines: bytes, names: set[bytes]) -> bytes:

@@ -137,8 +137,9 @@ class UpstreamConnection(asyncio.Protocol):
             data = data[end:]
             if answer.status >= 200:
                 break
-            if answer.status == 101:  # no upgrade was passed on
-                self._fail(client)
+            if answer.status == 101:
+                self._client = None
+                client.upstream_switched(answer, self.transport, data)
                 return
             client.interim(answer)
             if not data:
