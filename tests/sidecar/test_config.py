@@ -42,6 +42,13 @@ def test_listeners_are_a_list() -> None:
     assert [str(one) for one in config.listeners] == ["0.0.0.0:1", "[::]:1", "unix:/tmp/x"]
 
 
+def test_outbound_listeners_are_on_loopback() -> None:
+    config = read({"SIDECAR_OUTBOUND": "127.0.0.1:15001, [::1]:15001, unix:/run/out, localhost:1"})
+    assert {one.kind for one in config.listeners[1:]} == {Kind.OUTBOUND}
+    assert len(config.listeners) == 5
+    assert len(read({"SIDECAR_OUTBOUND": ""}).listeners) == 1
+
+
 def test_raw_listeners_name_their_targets() -> None:
     config = read({"SIDECAR_TCP": "0.0.0.0:5432=127.0.0.1:5433, [::]:6379=unix:/run/redis"})
     assert [(str(one), one.kind, str(one.target)) for one in config.listeners[1:]] == [
@@ -64,6 +71,15 @@ def test_raw_listeners_name_their_targets() -> None:
         ("SIDECAR_LISTEN", "unix:relative"),
         ("SIDECAR_UPSTREAM", "unix:/" + "a" * 108),
         ("SIDECAR_UPSTREAM", ""),
+        ("SIDECAR_OUTBOUND", "0.0.0.0:15001"),
+        ("SIDECAR_OUTBOUND", "10.0.0.1:15001"),
+        ("SIDECAR_OUTBOUND", "[::]:15001"),
+        ("SIDECAR_OUTBOUND", "[::ffff:127.0.0.1]:15001"),
+        ("SIDECAR_OUTBOUND", "127.0.0.1"),
+        ("SIDECAR_OUTBOUND", "127.0.0.1:1,127.0.0.1:1"),
+        ("SIDECAR_OUTBOUND_ALLOW", "10.0.0.0/8,pods"),
+        ("SIDECAR_OUTBOUND_ALLOW", "10.0.0.1/8"),
+        ("SIDECAR_OUTBOUND_ALLOW", "10.0.0.0/8,"),
         ("SIDECAR_TCP", "0.0.0.0:5432"),
         ("SIDECAR_TCP", "0.0.0.0:5432=5433"),
         ("SIDECAR_TCP", "0.0.0.0=127.0.0.1:5433"),

@@ -174,6 +174,50 @@ def test_expectations_are_passed_on() -> None:
     assert b"\r\nExpect: 100-continue\r\n" in wanted.forward
 
 
+def outbound(head: bytes) -> Request:
+    return request(head.replace(b"\n", b"\r\n"), FORWARDED, outbound=True)
+
+
+def test_an_outbound_request_says_where_it_goes() -> None:
+    wanted = outbound(
+        b"GET HTTP://b:8/x?y HTTP/1.1\nHost: a\nProxy-Authorization: s\nProxy-Connection: x\n\n"
+    )
+    assert wanted.authority == b"b:8"
+    assert wanted.forward == (
+        b"GET /x?y HTTP/1.1\r\nHost: b:8\r\nX-Forwarded-For: 10.0.0.9\r\nX-Forwarded-Proto: http\r\n\r\n"
+    )
+
+
+@pytest.mark.parametrize("target", [b"a:443", b"[::1]:443"])
+def test_a_connect_says_where_it_goes_and_nothing_of_it_is_passed_on(target: bytes) -> None:
+    wanted = outbound(b"CONNECT " + target + b" HTTP/1.1\nHost: x\nProxy-Authorization: s\n\n")
+    assert (wanted.authority, wanted.forward, wanted.length) == (target, b"", 0)
+    assert wanted.close  # if it fails: what follows is no request
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.1\nHost: a\n\n",
+        b"OPTIONS * HTTP/1.1\nHost: a\n\n",
+        b"GET https://a/ HTTP/1.1\nHost: a\n\n",
+        b"GET ftp://a/ HTTP/1.1\nHost: a\n\n",
+        b"GET http:///x HTTP/1.1\nHost: a\n\n",
+        b"GET http://u:p@a/ HTTP/1.1\nHost: a\n\n",
+        b"CONNECT http://a/ HTTP/1.1\nHost: a\n\n",
+        b"CONNECT / HTTP/1.1\nHost: a\n\n",
+        b"CONNECT u@a:1 HTTP/1.1\nHost: a\n\n",
+        b"CONNECT a:1 HTTP/1.1\nHost: a\nContent-Length: 5\n\n",
+        b"CONNECT a:1 HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n\n",
+        b"CONNECT a:1 HTTP/1.1\n\n",
+    ],
+)
+def test_an_outbound_request_that_does_not_say_where_it_goes_is_refused(head: bytes) -> None:
+    with pytest.raises(RefusedError) as caught:
+        outbound(head)
+    assert caught.value.status == 400
+
+
 REFUSED = {
     "TE and CL": (
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n",

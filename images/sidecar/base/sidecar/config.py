@@ -5,6 +5,7 @@ Knows nothing of what uses them.
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -37,9 +38,12 @@ SECONDS = {
     "SIDECAR_UPSTREAM_IDLE_S": 1.0,
 }
 BYTES = {"SIDECAR_HEADER_LIMIT": 65536, "SIDECAR_BODY_LIMIT": 0}  # a body limit of 0 is none
+# The private networks that pods and services use; never link-local, where clouds keep their credentials.
+OUTBOUND_ALLOW = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,fc00::/7"
 RELEASE_FILE = "/etc/sidecar-release"
 SAMPLE = "kruise-sample"  # the one value of MIGRATION_PROTOCOL
 SAMPLE_SOCKET = "/dev/shm/migrate.sock"  # fixed by the sample
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Config(NamedTuple):
@@ -50,6 +54,7 @@ class Config(NamedTuple):
     release: str
     listeners: tuple[Listener, ...]
     upstream: Address
+    outbound_allow: tuple[Network, ...]
     directory: str
     drain_deadline_s: float
     drain_idle_s: float
@@ -91,6 +96,7 @@ def read(environment: Mapping[str, str]) -> Config:
         release=_release(environment.get("SIDECAR_RELEASE_FILE", RELEASE_FILE)),
         listeners=listeners,
         upstream=upstream,
+        outbound_allow=_networks(environment, "SIDECAR_OUTBOUND_ALLOW", OUTBOUND_ALLOW),
         directory=directory,
         drain_deadline_s=seconds["SIDECAR_DRAIN_DEADLINE_S"],
         drain_idle_s=seconds["SIDECAR_DRAIN_IDLE_S"],
@@ -116,12 +122,15 @@ def _listeners(environment: Mapping[str, str], upstream: Address) -> tuple[Liste
             Listener(address.parse(part.strip(), "SIDECAR_LISTEN"), Kind.INBOUND, upstream)
             for part in inbound
         ),
+        *(_outbound(part) for part in _parts(environment, "SIDECAR_OUTBOUND")),
         *(_tcp(part) for part in _parts(environment, "SIDECAR_TCP")),
     ]
     addresses = [listener.address for listener in found]
     for one in addresses:
         if addresses.count(one) > 1:
-            raise ConfigError(f"SIDECAR_LISTEN, SIDECAR_TCP: {one} is given twice; leave one out")
+            raise ConfigError(
+                f"SIDECAR_LISTEN, SIDECAR_OUTBOUND, SIDECAR_TCP: {one} is given twice; leave one out"
+            )
     return tuple(found)
 
 
@@ -146,6 +155,26 @@ def _parts(environment: Mapping[str, str], name: str) -> list[str]:
     """A list with commas that may be missing or empty."""
     text = environment.get(name, "").strip()
     return [part.strip() for part in text.split(",")] if text else []
+
+
+def _outbound(text: str) -> Listener:
+    where = address.parse(text, "SIDECAR_OUTBOUND")
+    if where.family != "unix" and not ipaddress.ip_address(where.host).is_loopback:
+        raise ConfigError(
+            f"SIDECAR_OUTBOUND: {text!r} can be reached from outside the pod; "
+            "give an address of loopback, as 127.0.0.1:15001, or unix:/PATH"
+        )
+    return Listener(where, Kind.OUTBOUND)
+
+
+def _networks(environment: Mapping[str, str], name: str, default: str) -> tuple[Network, ...]:
+    found: list[Network] = []
+    for part in (environment.get(name) or default).split(","):
+        try:
+            found.append(ipaddress.ip_network(part.strip()))
+        except ValueError as error:
+            raise ConfigError(f"{name}: {error}; give networks as 10.0.0.0/8 or fc00::/7") from None
+    return tuple(found)
 
 
 def _tcp(text: str) -> Listener:

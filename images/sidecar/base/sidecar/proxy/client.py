@@ -12,6 +12,7 @@ import math
 from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from sidecar.listener import Kind
 from sidecar.parcel import Parcel
 from sidecar.proxy.answers import answer
 from sidecar.proxy.body import BadBodyError, Chunks, Length
@@ -20,6 +21,7 @@ from sidecar.proxy.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from sidecar.listener import Listener
+    from sidecar.proxy.outbound import Outbound
     from sidecar.proxy.service import Service
     from sidecar.proxy.upstream import UpstreamConnection
 
@@ -50,6 +52,7 @@ class ClientConnection(asyncio.Protocol):
         "_connecting",
         "_ended",
         "_full",
+        "_outbound",
         "_paused",
         "_peer",
         "_queue",
@@ -75,6 +78,8 @@ class ClientConnection(asyncio.Protocol):
 
     def __init__(self, service: Service, listener: Listener, peer: str, read_ahead: bytes = b"") -> None:
         self._service, self.listener, self._peer = service, listener, peer.encode()
+        # Where requests go: None is the application.
+        self._outbound = service.outbound if listener.kind is Kind.OUTBOUND else None
         self._state = State.IDLE
         self._buffer = read_ahead  # by the predecessor, until the connection is up
         self._request: Request
@@ -165,7 +170,7 @@ class ClientConnection(asyncio.Protocol):
             return
         self.silent_since = None
         try:
-            self._request = wanted = request(data[:end], self._peer)
+            self._request = wanted = request(data[:end], self._peer, self._outbound is not None)
         except RefusedError as error:
             self._refuse(error.status, error.reason)
             return
@@ -230,7 +235,7 @@ class ClientConnection(asyncio.Protocol):
             self._upstream.send(data)
             return
         if self._connecting is None:
-            upstream = self._service.pool.take()
+            upstream = self._service.pool.take() if self._outbound is None else None
             if upstream is not None:
                 self._start(upstream, data)
                 return
@@ -239,8 +244,18 @@ class ClientConnection(asyncio.Protocol):
         self._throttle()
 
     async def _connect(self) -> None:
+        wanted = self._request
         try:
-            upstream = await self._service.pool.connect()
+            if self._outbound is None:
+                upstream = await self._service.pool.connect()
+            elif wanted.forward:
+                upstream = await self._outbound.connect(wanted.authority)
+            else:
+                await self._dial(self._outbound, wanted.authority)
+                return
+        except RefusedError as error:
+            self._connecting = None
+            self.upstream_failed(error.status, error.reason)
         except TimeoutError:
             self._connecting = None
             self.upstream_failed(504, "upstream-connect")
@@ -250,12 +265,25 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._connecting = None
             if self._state is not State.EXCHANGE:  # refused or gone meanwhile
-                self._service.pool.put(upstream)
+                upstream.pool.put(upstream)
                 return
             data = b"".join(self._queue)
             self._queue.clear()
             self._start(upstream, data)
             self._throttle()
+
+    async def _dial(self, outbound: Outbound, authority: bytes) -> None:
+        """CONNECT: what the client sends from here on is for the destination."""
+        sock = await outbound.dial(authority)
+        self._connecting = None
+        if self._state is not State.EXCHANGE:
+            sock.close()
+            return
+        tunnel = self._tunnel(b"HTTP/1.1 200 Connected" + self._service.stamp)
+        try:
+            await tunnel.attach(tunnel.target, sock)
+        except OSError:
+            tunnel.transport.abort()
 
     def _start(self, upstream: UpstreamConnection, data: bytes) -> None:
         self._upstream = upstream
@@ -313,7 +341,7 @@ class ClientConnection(asyncio.Protocol):
         if reusable and self._body is None:
             if self._slow:
                 upstream.transport.resume_reading()
-            self._service.pool.put(upstream)
+            upstream.pool.put(upstream)
         else:
             upstream.close()
         if self._rechunk:

@@ -64,13 +64,14 @@ _NOTHING = _Nothing()
 class Request(NamedTuple):
     """A request as it goes to the application."""
 
-    forward: bytes
+    forward: bytes  # nothing if it is a CONNECT
     length: int  # of the body: bytes or CHUNKED
     head: bool  # the method is HEAD: its answer has no body
     close: bool  # the client wants the connection closed after the answer
     old: bool  # HTTP/1.0
     expects: bool  # the client may hold its body back until it hears 100
     upgrade: bytes = b""  # the protocols that the application may switch to with a 101
+    authority: bytes = b""  # where it says that it goes, if it does
 
 
 class Response(NamedTuple):
@@ -83,10 +84,11 @@ class Response(NamedTuple):
     reusable: bool  # the application keeps the connection
 
 
-def request(head: bytes, forwarded: bytes) -> Request:
+def request(head: bytes, forwarded: bytes, outbound: bool = False) -> Request:
     """Checks a whole head, empty line included; `forwarded` is the client's address.
 
-    RefusedError says what to answer.
+    An outbound request says where it goes: CONNECT or an absolute target (RFC 9112 section 3.2). RefusedError
+    says what to answer.
     """
     upgrade = False
     try:
@@ -107,7 +109,7 @@ def request(head: bytes, forwarded: bytes) -> Request:
     old = version == b"HTTP/1.0"
     if not old and version != b"HTTP/1.1":
         raise RefusedError(505, "version")
-    if method == b"CONNECT":
+    if method == b"CONNECT" and not outbound:
         raise RefusedError(501, "connect-unsupported")
 
     length = 0
@@ -146,12 +148,24 @@ def request(head: bytes, forwarded: bytes) -> Request:
     if host is None and not old:
         raise RefusedError(400, "host")
 
+    authority = b""
+    if method == b"CONNECT":
+        if length or not _HOST.fullmatch(target):
+            raise RefusedError(400, "target")
+        # It closes unless it becomes a tunnel: what a client has sent by then is no request.
+        return Request(b"", 0, False, True, old, False, b"", target)
     if target[:1] != b"/" and not (target == b"*" and method == b"OPTIONS"):
         absolute = _ABSOLUTE.fullmatch(target)
         if absolute is None or not _HOST.fullmatch(absolute[1]):
             raise RefusedError(400, "target")
-        host = absolute[1]
+        if (
+            outbound and target[:5].lower() == b"https"
+        ):  # what is asked for has to be encrypted from end to end
+            raise RefusedError(400, "target")
+        host = authority = absolute[1]
         target = absolute[2] if absolute[2][:1] == b"/" else b"/" + absolute[2]
+    elif outbound:
+        raise RefusedError(400, "target")
     if b"#" in target:
         raise RefusedError(400, "target")
 
@@ -177,7 +191,9 @@ def request(head: bytes, forwarded: bytes) -> Request:
             b"\r\n\r\n",
         )
     )
-    return Request(forward, length, method == b"HEAD", close, old, b"\r\nExpect: " in fields, upgrades)
+    return Request(
+        forward, length, method == b"HEAD", close, old, b"\r\nExpect: " in fields, upgrades, authority
+    )
 
 
 def response(head: bytes, asked: Request) -> Response:

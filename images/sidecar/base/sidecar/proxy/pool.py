@@ -22,8 +22,15 @@ MOST_IDLE = 512
 class Pool:
     """The idle connections to one address, the last used first."""
 
-    def __init__(self, service: Service, address: Address, connect_timeout_s: float, idle_s: float) -> None:
-        self._service, self._address = service, address
+    def __init__(
+        self,
+        service: Service,
+        address: Address,
+        connect_timeout_s: float,
+        idle_s: float,
+        most: int = MOST_IDLE,
+    ) -> None:
+        self._service, self._address, self._most = service, address, most
         self._connect_timeout_s, self._idle_s = connect_timeout_s, idle_s
         self._idle: list[UpstreamConnection] = []
 
@@ -38,7 +45,7 @@ class Pool:
 
     def put(self, connection: UpstreamConnection) -> None:
         """Keeps a connection whose exchange is complete."""
-        if len(self._idle) < MOST_IDLE:
+        if len(self._idle) < self._most:
             connection.idle_since = self._service.now
             self._idle.append(connection)
         else:

@@ -17,6 +17,7 @@ from sidecar.proxy import tunnel
 from sidecar.proxy.client import ClientConnection
 from sidecar.proxy.connection import Connection
 from sidecar.proxy.local import LOOPBACK, LocalAnswer, LocalClient
+from sidecar.proxy.outbound import Outbound
 from sidecar.proxy.pool import Pool
 from sidecar.proxy.tunnel import Tunnel
 
@@ -81,6 +82,7 @@ class Service:
         self.stamp_close = f"{stamp}\r\nConnection: close\r\n\r\n".encode()
         self.now = self._loop.time()  # as of the last tick
         self.pool = Pool(self, config.upstream, config.connect_timeout_s, config.upstream_idle_s)
+        self.outbound = Outbound(self, config)
         self.clients: set[Connection] = set()
         self.arriving = 0  # accepted or unpacked, but not yet among the clients
         self._attaching: set[asyncio.Task[None]] = set()
@@ -181,6 +183,7 @@ class Service:
         """Ends everything at once."""
         self._ticking.cancel()
         self.pool.close()
+        self.outbound.close()
         for client in list(self.clients):
             client.transport.abort()
 
@@ -197,6 +200,7 @@ class Service:
         self._ticking = self._loop.call_later(TICK_S, self._tick)
         self.now = self._loop.time()
         self.pool.tick()
+        self.outbound.tick()
         for client in [client for client in self.clients if client.deadline <= self.now]:
             client.tick(self.now)
         drain = self.drain
@@ -227,5 +231,6 @@ class Service:
 # Who speaks on the connections of a listener.
 _GREETERS: dict[Kind, Callable[[Service, Listener, str], asyncio.Protocol]] = {
     Kind.INBOUND: ClientConnection,
+    Kind.OUTBOUND: ClientConnection,
     Kind.TCP: tunnel.greet,
 }

@@ -29,18 +29,18 @@ class UpstreamConnection(asyncio.Protocol):
         "_client",
         "_closed",
         "_head",
-        "_pool",
         "_request",
         "_reusable",
         "_sock",
         "idle_since",
+        "pool",
         "transport",
     )
 
     transport: asyncio.Transport
 
     def __init__(self, pool: Pool, sock: socket.socket) -> None:
-        self._pool, self._sock = pool, sock
+        self.pool, self._sock = pool, sock
         self.idle_since = 0.0
         self._client: ClientConnection | None = None
         self._request: Request
@@ -90,7 +90,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._closed = True
         client, self._client = self._client, None
         if client is None:
-            self._pool.discard(self)
+            self.pool.discard(self)
         elif self._body is None:
             client.upstream_failed(502, "upstream-closed")
         elif isinstance(self._body, UntilClose) and error is None:
@@ -112,7 +112,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Bytes of an answer."""
         client = self._client
         if client is None:  # nobody asked
-            self._pool.discard(self)
+            self.pool.discard(self)
             self.transport.abort()
         elif self._body is None:
             self._read_head(client, self._head + data if self._head else data)
