@@ -357,6 +357,18 @@ def test_a_tunnel_that_was_let_go_has_moved(rig: Rig) -> None:
     assert not rig.tunnel.forced
 
 
+async def test_a_tunnel_is_not_offered_before_its_loop_reads_for_it() -> None:
+    """uvloop begins to read when `connection_made` has returned: what was packed in there would be read from."""
+    rested: list[Tunnel] = []
+    service = FakeService()
+    service.rest = rested.append
+    tunnel = Tunnel(service, LISTENER)  # type: ignore[arg-type]
+    tunnel.client.adopt(FakeTransport(10), b"")  # type: ignore[arg-type]
+    tunnel.target.connection_made(FakeTransport(11))  # type: ignore[arg-type]
+    assert rested == []
+    assert tunnel.ready()
+
+
 async def test_a_client_that_goes_before_its_target_is_there_is_gone_once() -> None:
     service = FakeService()
     tunnel = Tunnel(service, LISTENER)  # type: ignore[arg-type]

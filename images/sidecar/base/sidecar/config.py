@@ -131,6 +131,11 @@ def _listeners(environment: Mapping[str, str], upstream: Address) -> tuple[Liste
             raise ConfigError(
                 f"SIDECAR_LISTEN, SIDECAR_OUTBOUND, SIDECAR_TCP: {one} is given twice; leave one out"
             )
+        loop = [str(other) for other in found if other.kind is Kind.TCP and _takes(one, other.target)]
+        if loop:
+            raise ConfigError(
+                f"SIDECAR_TCP: {loop[0]} has a target that is listened on here; give another port"
+            )
     return tuple(found)
 
 
@@ -149,6 +154,17 @@ def _sample_socket(environment: Mapping[str, str], listeners: Sequence[Listener]
             f"MIGRATION_PROTOCOL={SAMPLE} hands one IPv4 listener over; give SIDECAR_LISTEN one HOST:PORT"
         )
     return SAMPLE_SOCKET
+
+
+def _takes(listener: Address, target: Address | None) -> bool:
+    """Whether connections to the target would come by the listener: the usual ways to write a loop."""
+    return target is not None and (
+        listener == target
+        or (
+            (listener.host in ("0.0.0.0", "::") and target.host in ("127.0.0.1", "::1"))
+            and listener.port == target.port
+        )
+    )
 
 
 def _parts(environment: Mapping[str, str], name: str) -> list[str]:

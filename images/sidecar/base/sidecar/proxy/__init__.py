@@ -1,1 +1,1 @@
-"""The reverse proxy: HTTP/1.1 in, HTTP/1.1 out. Knows nothing of hand-overs, only of draining."""
+"""The proxy: HTTP/1.1 and tunnels, in both directions. Knows nothing of hand-overs, only of draining."""

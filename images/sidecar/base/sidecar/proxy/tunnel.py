@@ -156,6 +156,9 @@ class Tunnel:
         except BaseException:
             sock.close()
             raise
+        # uvloop begins to read after `connection_made`, whatever was asked for in there: only now it listens.
+        self.regulate()
+        self._offer()
 
     def _join(self) -> None:
         self.joined = True
@@ -167,7 +170,6 @@ class Tunnel:
             if end.ended:
                 self.pass_end(end)
         self.regulate()
-        self._offer()
 
     # -- flow (called by the ends) ---------------------------------------------------------------------------
 
