@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from tests.sidecar.rig import WITHIN_S, Client, Pod, Sidecar, eventually
-from tests.sidecar.test_head import REFUSED
 
 pytestmark = pytest.mark.integration
 
@@ -44,44 +43,12 @@ def resident(sidecar: Sidecar) -> int:
     return int(status.split("VmRSS:")[1].split()[0])
 
 
-@pytest.mark.parametrize("case", REFUSED)
-async def test_a_malformed_request_is_refused_and_never_reaches_the_application(
-    case: str, client: Client, pod: Pod
-) -> None:
-    head, status = REFUSED[case]
-    client.send(head + b"0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")
-    answer = await client.answer(head_only=head.startswith(b"HEAD"))
-    assert answer.status == status
-    assert answer.closes
-    assert answer.headers["x-sidecar-error"]
-    assert (answer.headers["x-sidecar-version"], answer.headers["x-sidecar-instance"]) == ("v7", "7")
-    assert await client.rest() == b""
-    assert pod.app.heads == []
-
-
 @pytest.mark.parametrize(
     "data", [b"\n\nGET / HTTP/1.1\r\n", b"GET / HTTP/1.1\nHost: a\n\n", b"\rGET / HTTP/1.1\r\n"]
 )
 async def test_bare_line_ends_are_refused_before_the_head_is_whole(data: bytes, client: Client) -> None:
     client.send(data)
     assert (await client.answer()).status == 400
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"5\nhello\r\n0\r\n\r\n",
-        b"5 \r\nhello\r\n0\r\n\r\n",
-        b"5\r\nhello0\r\n\r\n",
-        b"zz\r\n",
-        b"0\r\nHost: b\r\n\r\n",
-    ],
-)
-async def test_a_malformed_chunk_ends_the_request_unexecuted(body: bytes, client: Client, pod: Pod) -> None:
-    client.send(b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
-    answer = await client.answer()
-    assert (answer.status, answer.headers["x-sidecar-error"]) == (400, "chunks")
-    assert pod.app.executed.total() == 0
 
 
 async def test_what_follows_a_chunked_body_is_the_next_request_and_nothing_else(

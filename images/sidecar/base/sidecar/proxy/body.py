@@ -10,8 +10,13 @@ import re
 
 LINE_LIMIT = 4096  # bytes of a chunk's size with its extension, or of one trailer field
 TRAILER_LIMIT = 16384  # bytes of all trailer fields
-_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
-_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[\t\x20-\x7e\x80-\xff]*\r\n")
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
+# Extensions are passed on, so they are checked: a reader that skips them carelessly and one that minds quotes
+# would see different chunks (RFC 9112 section 7.1.1). White space is let pass only where it cannot matter.
+_EXTENSION = rb";[\t ]*" + _TOKEN + rb"(?:[\t ]*=[\t ]*(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?"
+_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:" + _EXTENSION + rb")*\r\n")
+_FIELD = re.compile(rb"(" + _TOKEN + rb"):[\t\x20-\x7e\x80-\xff]*\r\n")
 # Fields that would change a message's meaning if a recipient merged the trailer into the head.
 _NEVER_TRAILERS = frozenset(
     {
@@ -21,8 +26,16 @@ _NEVER_TRAILERS = frozenset(
         b"connection",
         b"te",
         b"trailer",
+        b"upgrade",
         b"authorization",
+        b"proxy-authorization",
+        b"cookie",
         b"expect",
+        b"content-encoding",
+        b"content-range",
+        b"content-type",
+        b"x-forwarded-for",
+        b"x-forwarded-proto",
     }
 )
 
