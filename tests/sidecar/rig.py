@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from sidecar.handover import frames
 from sidecar.handover.directory import connect, path_of
 
@@ -148,9 +150,8 @@ class App:
         head = await reader.readuntil(b"\r\n\r\n")
         self.heads.append(head)
         method, path, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
-        headers = dict(
-            line.lower().split(": ", 1) for line in head.decode("latin-1").split("\r\n")[1:] if line
-        )
+        fields = (line.lower().partition(":") for line in head.decode("latin-1").split("\r\n")[1:] if line)
+        headers = {name: value.strip() for name, _, value in fields}
         if "expect" in headers and path != "/refuse":
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = b""
@@ -250,6 +251,25 @@ class Sidecar:
         output, _ = await process.communicate()
         assert process.returncode is not None
         return process.returncode, output.decode()
+
+    async def admin(self, page: str) -> tuple[int, str]:
+        """What the admin listener of this process alone answers: status and body."""
+        where, generation = self.environment["SIDECAR_HANDOVER_DIR"], self.environment["SIDECARSET_VERSION"]
+        client = Client(*await asyncio.open_unix_connection(f"{where}/{generation}.admin"))
+        answer = await client.get(page)
+        client.close()
+        return answer.status, answer.body.decode()
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """One sample."""
+        _, text = await self.admin("/metrics")
+        (found,) = (
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if (sample.name, sample.labels) == (name, labels)
+        )
+        return float(found)
 
     async def end(self, signal_number: int = 15) -> int:
         if self.process.returncode is None:

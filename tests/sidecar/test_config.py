@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,39 @@ def test_raw_listeners_name_their_targets() -> None:
     assert len(read({"SIDECAR_TCP": ""}).listeners) == 1
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:15000", "127.1.2.3:1", "[::1]:15000", "unix:/run/admin.sock"])
+def test_the_admin_listener_is_one_of_this_machine_alone(address: str) -> None:
+    listeners = read({"SIDECAR_ADMIN": address}).listeners
+    assert [(str(one), one.kind) for one in listeners][1:] == [(address, Kind.ADMIN)]
+    with pytest.raises(ConfigError, match="twice"):
+        read({"SIDECAR_ADMIN": address, "SIDECAR_LISTEN": address})
+
+
+@pytest.mark.parametrize(
+    ("hard", "wanted", "found"),
+    [
+        (20_320, "", 10_000),  # two descriptors each
+        (20_320, "20000", 20_000),  # who sets it may rely on idle ones
+        (10**9, "", 50_000),
+        (resource.RLIM_INFINITY, "", 50_000),
+        (resource.RLIM_INFINITY, "70000", 70_000),
+        (100, "", 25),
+        (1, "", 1),
+    ],
+)
+def test_how_many_connections_there_may_be_follows_from_the_descriptors(
+    hard: int, wanted: str, found: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (64, hard))
+    assert read({"SIDECAR_MAX_CONNECTIONS": wanted}).max_connections == found
+
+
+def test_more_connections_than_descriptors_are_a_wrong_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (64, 20_320))
+    with pytest.raises(ConfigError, match="at most 20000"):
+        read({"SIDECAR_MAX_CONNECTIONS": "20001"})
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -97,6 +131,14 @@ def test_raw_listeners_name_their_targets() -> None:
         ("SIDECAR_DRAIN_DEADLINE_S", "-1"),
         ("SIDECAR_HEADER_LIMIT", "64k"),
         ("SIDECAR_HEADER_LIMIT", "0"),
+        ("SIDECAR_ADMIN", "0.0.0.0:15000"),
+        ("SIDECAR_ADMIN", "[::]:15000"),
+        ("SIDECAR_ADMIN", "10.0.0.1:15000"),
+        ("SIDECAR_ADMIN", "15000"),
+        ("SIDECAR_ADMIN", "127.0.0.1:1,127.0.0.1:2"),
+        ("SIDECAR_MAX_CONNECTIONS", "0"),
+        ("SIDECAR_MAX_CONNECTIONS", "many"),
+        ("SIDECAR_MAX_CONNECTIONS", "-1"),
     ],
 )
 def test_what_is_wrong_is_one_line_that_names_the_variable(name: str, value: str) -> None:

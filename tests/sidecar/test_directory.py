@@ -73,10 +73,15 @@ def test_an_ending_process_leaves_the_path_of_its_replacement_alone(where: str) 
 
 
 def test_sweeping_removes_the_dead_and_spares_the_living(where: str) -> None:
-    directory.listen(where, "1").close()
-    with directory.listen(where, "5"), directory.listen(where, "9"):
+    for use in (directory.CONTROL, directory.ADMIN):
+        directory.listen(where, "1", use).close()
+    with (
+        directory.listen(where, "5"),
+        directory.listen(where, "9"),
+        directory.listen(where, "5", directory.ADMIN),
+    ):
         directory.sweep(where, "9")
-        assert sorted(os.listdir(where)) == ["5.sock", "9.sock"]
+        assert sorted(os.listdir(where)) == ["5.admin", "5.sock", "9.sock"]
 
 
 def test_the_named_generation_is_asked_first_then_the_newest(where: str) -> None:

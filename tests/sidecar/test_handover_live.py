@@ -131,7 +131,7 @@ async def test_handovers_alternate_for_ever_and_leave_nothing_behind(pod: Pod) -
     await load.stop()
     assert load.failures == []
     assert {name: count for name, count in pod.app.executed.items() if count != 1} == {}
-    assert os.listdir(pod.directory) == [f"{version}.sock"]
+    assert sorted(os.listdir(pod.directory)) == [f"{version}.admin", f"{version}.sock"]
     assert await sidecar.end() == 0
     assert os.listdir(pod.directory) == []
 
@@ -157,11 +157,13 @@ async def test_a_request_under_way_is_finished_and_cut_only_at_the_deadline(pod:
 async def test_a_successor_that_finds_nobody_binds_and_stale_paths_mean_nothing(pod: Pod) -> None:
     dead = await working(pod, 1, 0)
     await dead.end(signal.SIGKILL)
-    assert os.listdir(pod.directory) == ["1.sock"]
+    assert sorted(os.listdir(pod.directory)) == ["1.admin", "1.sock"]
     successor = await working(pod, 12, 1)
     assert await successor.run("sidecar.hook") == (0, "")
     assert successor.events("listening")
-    await eventually(lambda: os.listdir(pod.directory) == ["12.sock"], "the dead one's path swept")
+    await eventually(
+        lambda: sorted(os.listdir(pod.directory)) == ["12.admin", "12.sock"], "the dead one's paths swept"
+    )
 
 
 async def test_the_predecessor_accepts_again_when_the_successor_is_killed_after_the_commit(pod: Pod) -> None:

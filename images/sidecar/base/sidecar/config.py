@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sidecar import address
+from sidecar import address, descriptors
 from sidecar.address import Address
 from sidecar.errors import ConfigError
 from sidecar.listener import Kind, Listener
@@ -68,6 +68,7 @@ class Config(NamedTuple):
     upstream_idle_s: float
     header_limit: int
     body_limit: int
+    max_connections: int
     sample_socket: str | None  # where a successor of openkruise/samples listens; None: not spoken
 
     @property
@@ -110,6 +111,7 @@ def read(environment: Mapping[str, str]) -> Config:
         upstream_idle_s=seconds["SIDECAR_UPSTREAM_IDLE_S"],
         header_limit=sizes["SIDECAR_HEADER_LIMIT"],
         body_limit=sizes["SIDECAR_BODY_LIMIT"],
+        max_connections=descriptors.connections(environment),
         sample_socket=_sample_socket(environment, listeners),
     )
 
@@ -122,14 +124,21 @@ def _listeners(environment: Mapping[str, str], upstream: Address) -> tuple[Liste
             Listener(address.parse(part.strip(), "SIDECAR_LISTEN"), Kind.INBOUND, upstream)
             for part in inbound
         ),
-        *(_outbound(part) for part in _parts(environment, "SIDECAR_OUTBOUND")),
+        *(
+            Listener(_inside(part, "SIDECAR_OUTBOUND"), Kind.OUTBOUND)
+            for part in _parts(environment, "SIDECAR_OUTBOUND")
+        ),
         *(_tcp(part) for part in _parts(environment, "SIDECAR_TCP")),
     ]
+    admin = environment.get("SIDECAR_ADMIN")
+    if admin:
+        found.append(Listener(_inside(admin, "SIDECAR_ADMIN"), Kind.ADMIN))
     addresses = [listener.address for listener in found]
     for one in addresses:
         if addresses.count(one) > 1:
             raise ConfigError(
-                f"SIDECAR_LISTEN, SIDECAR_OUTBOUND, SIDECAR_TCP: {one} is given twice; leave one out"
+                f"SIDECAR_LISTEN, SIDECAR_OUTBOUND, SIDECAR_TCP, SIDECAR_ADMIN: {one} is given twice; "
+                "leave one out"
             )
         loop = [str(other) for other in found if other.kind is Kind.TCP and _takes(one, other.target)]
         if loop:
@@ -137,6 +146,17 @@ def _listeners(environment: Mapping[str, str], upstream: Address) -> tuple[Liste
                 f"SIDECAR_TCP: {loop[0]} has a target that is listened on here; give another port"
             )
     return tuple(found)
+
+
+def _inside(text: str, variable: str) -> Address:
+    """An address that only the pod itself reaches: who asks there is not asked who he is."""
+    where = address.parse(text, variable)
+    if where.family != "unix" and not ipaddress.ip_address(where.host).is_loopback:
+        raise ConfigError(
+            f"{variable}: {text!r} can be reached from outside the pod; "
+            "give an address of loopback, as 127.0.0.1:15001, or unix:/PATH"
+        )
+    return where
 
 
 def _sample_socket(environment: Mapping[str, str], listeners: Sequence[Listener]) -> str | None:
@@ -171,16 +191,6 @@ def _parts(environment: Mapping[str, str], name: str) -> list[str]:
     """A list with commas that may be missing or empty."""
     text = environment.get(name, "").strip()
     return [part.strip() for part in text.split(",")] if text else []
-
-
-def _outbound(text: str) -> Listener:
-    where = address.parse(text, "SIDECAR_OUTBOUND")
-    if where.family != "unix" and not ipaddress.ip_address(where.host).is_loopback:
-        raise ConfigError(
-            f"SIDECAR_OUTBOUND: {text!r} can be reached from outside the pod; "
-            "give an address of loopback, as 127.0.0.1:15001, or unix:/PATH"
-        )
-    return Listener(where, Kind.OUTBOUND)
 
 
 def _networks(environment: Mapping[str, str], name: str, default: str) -> tuple[Network, ...]:

@@ -9,20 +9,19 @@ import errno
 import socket
 from collections.abc import Mapping, Sequence
 
-from sidecar.acceptor import Acceptor
+from sidecar.acceptor import Acceptor, Host
 from sidecar.address import Address, bind
 from sidecar.errors import LocalHandoverError
-from sidecar.listener import Listener
-from sidecar.proxy.service import Service
+from sidecar.listener import Kind, Listener
 
 
 class Listeners:
     """One acceptor for each configured address, as far as it is there."""
 
-    def __init__(self, listeners: Sequence[Listener], service: Service) -> None:
+    def __init__(self, listeners: Sequence[Listener], service: Host, admin: Host) -> None:
         self._listeners = {listener.address: listener for listener in listeners}
         self._by_name = {str(listener): listener for listener in listeners}
-        self._service = service
+        self._service, self._admin = service, admin
         self._gone: list[Acceptor] = []  # the successor does not listen there
         self._acceptors: dict[Address, Acceptor] = {}
 
@@ -38,7 +37,8 @@ class Listeners:
                 continue
             if present is not None:
                 present.close()
-            self._acceptors[address] = Acceptor(listener, sock, self._service)
+            host = self._admin if listener.kind is Kind.ADMIN else self._service
+            self._acceptors[address] = Acceptor(listener, sock, host)
 
     def bind_missing(self) -> None:
         """Binds what was not adopted: all or none of it.

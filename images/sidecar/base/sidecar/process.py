@@ -18,6 +18,8 @@ from typing import Any
 
 import uvloop
 
+from sidecar import descriptors
+from sidecar.admin import Admin
 from sidecar.arrival import arrive
 from sidecar.config import Config, read
 from sidecar.errors import HandoverError, LocalHandoverError, SidecarError
@@ -32,9 +34,11 @@ from sidecar.handover.successor import Received, SuccessorSide
 from sidecar.listener import Listener
 from sidecar.listeners import Listeners
 from sidecar.log import Log
+from sidecar.pages import pages
 from sidecar.parcel import Movable, Parcel
 from sidecar.proxy.connection import Connection
 from sidecar.proxy.service import Service
+from sidecar.record import Record
 from sidecar.role import Role, role_of
 
 STOP_IDLE_S = 0.1  # after TERM: what an idle connection gets, for a request that is on its way
@@ -46,9 +50,12 @@ class Process:
     def __init__(self, config: Config, role: Role) -> None:
         self._config, self._role = config, role
         self._loop = asyncio.get_running_loop()
-        self._log = Log(config.release, config.version, role.value)
+        record = Record()
+        self._log = Log(config.release, config.version, role.value, record.heard)
         self._service = Service(config)
-        self._listeners = Listeners(config.listeners, self._service)
+        shown = pages(config, self.state, self._log, self._service, record)
+        self._admin = Admin(shown)
+        self._listeners = Listeners(config.listeners, self._service, self._admin)
         self._taking: SuccessorSide | None = None  # from the predecessor
         self._giving: PredecessorSide | SamplePredecessor | None = None  # to the successor
         self._gone: list[Listener] = []  # what the successor does not listen on
@@ -78,6 +85,7 @@ class Process:
         """Lives until it is told to end, or fails to come to serve; the exit code."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._signalled, number.name)
+        self._admin.listen(self._config.directory, self._config.generation)
         self._log(
             "started",
             listen=[str(listener) for listener in self._config.listeners],
@@ -345,6 +353,7 @@ class Process:
             self._giving.stop(reason)
         self._listeners.close()
         self._control.close()
+        self._admin.close()
         if self._service.clients or self._service.arriving:
             gone: asyncio.Future[dict[str, int]] = self._loop.create_future()
             self._service.stop_drain()
@@ -359,6 +368,7 @@ def main() -> int:
     try:
         config = read(os.environ)
         role = role_of(config.version, config.alt)
+        descriptors.raise_limit()
     except SidecarError as error:
         sys.stderr.write(f"sidecar: {error}\n")
         return 2

@@ -1,8 +1,9 @@
-"""The directory that both containers share, and the control sockets in it. Knows nothing of what is said.
+"""The directory that both containers share, and the sockets in it. Knows nothing of what is said.
 
-Every process listens on `<generation>.sock`, put in place by a rename, so that a path is live from its first
-moment and a process only ever replaces its own generation's. Which process serves is asked of the processes:
-a file outlives its writer (/dev/shm outlives containers), an answer does not.
+Every process listens on `<generation>.sock` (control) and `<generation>.admin`, put in place by a rename, so
+that a path is live from its first moment and a process only ever replaces its own generation's. Which process
+serves is asked of the processes: a file outlives its writer (/dev/shm outlives containers), an answer does
+not.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from collections.abc import Iterator
 
 from sidecar.errors import LocalHandoverError
 
+CONTROL, ADMIN = "sock", "admin"
+_TYPES = {CONTROL: socket.SOCK_SEQPACKET, ADMIN: socket.SOCK_STREAM}
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 
@@ -45,32 +48,32 @@ def ensure(directory: str) -> None:
         )
 
 
-def path_of(directory: str, generation: str) -> str:
+def path_of(directory: str, generation: str, use: str = CONTROL) -> str:
     """Where the process of a generation listens."""
-    return f"{directory}/{generation}.sock"
+    return f"{directory}/{generation}.{use}"
 
 
-def listen(directory: str, generation: str) -> socket.socket:
-    """This process's control socket, listening, at its path."""
+def listen(directory: str, generation: str, use: str = CONTROL) -> socket.socket:
+    """A socket of this process, listening, at its path."""
     temporary = f"{directory}/.{generation}.{os.urandom(6).hex()}"
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    sock = socket.socket(socket.AF_UNIX, _TYPES[use])
     try:
         sock.setblocking(False)
         sock.bind(temporary)
         os.chmod(temporary, 0o600)
         sock.listen(16)
         with _locked(directory):
-            os.rename(temporary, path_of(directory, generation))
+            os.rename(temporary, path_of(directory, generation, use))
     except OSError as error:
         sock.close()
         with contextlib.suppress(OSError):
             os.unlink(temporary)
-        raise LocalHandoverError(f"no control socket in {directory}: {error.strerror}") from error
+        raise LocalHandoverError(f"no socket in {directory}: {error.strerror}") from error
     return sock
 
 
 def others(directory: str, generation: str, first: str = "") -> list[str]:
-    """Paths of all other generations, live or dead: `first`, then the newest ones."""
+    """Control paths of all other generations, live or dead: `first`, then the newest ones."""
     names = {name[:-5] for name in os.listdir(directory) if name.endswith(".sock")} - {generation}
     newest = sorted(names, key=lambda name: int(name) if name.isdigit() else -1, reverse=True)
     return [path_of(directory, name) for name in sorted(newest, key=lambda name: name != first)]
@@ -108,18 +111,24 @@ def sweep(directory: str, generation: str) -> None:
     between the proof and the removal.
     """
     with _locked(directory):
-        for path in others(directory, generation):
-            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock, contextlib.suppress(OSError):
-                sock.setblocking(False)
-                try:
-                    sock.connect(path)
-                except ConnectionRefusedError:
-                    os.unlink(path)
+        for name in os.listdir(directory):
+            whose, _, use = name.rpartition(".")
+            if use in _TYPES and whose != generation:
+                _remove_dead(f"{directory}/{name}", _TYPES[use])
 
 
-def remove(directory: str, generation: str, inode: int) -> None:
+def _remove_dead(path: str, kind: int) -> None:
+    with socket.socket(socket.AF_UNIX, kind) as sock, contextlib.suppress(OSError):
+        sock.setblocking(False)
+        try:
+            sock.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+
+
+def remove(directory: str, generation: str, inode: int, use: str = CONTROL) -> None:
     """Takes this process's own path away, unless a later process has replaced it."""
-    path = path_of(directory, generation)
+    path = path_of(directory, generation, use)
     with contextlib.suppress(OSError):
         if os.lstat(path).st_ino == inode:
             os.unlink(path)

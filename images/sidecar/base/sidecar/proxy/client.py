@@ -16,6 +16,7 @@ from sidecar.listener import Kind
 from sidecar.parcel import Parcel
 from sidecar.proxy.answers import answer
 from sidecar.proxy.body import BadBodyError, Chunks, Length
+from sidecar.proxy.connection import WRITE_HIGH, WRITE_LOW
 from sidecar.proxy.head import CHUNKED, UNTIL_CLOSE, RefusedError, Request, Response, request
 from sidecar.proxy.tunnel import Tunnel
 
@@ -104,6 +105,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is up."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+        self.transport.set_write_buffer_limits(WRITE_HIGH, WRITE_LOW)
         self.deadline = self._service.now + self._service.limits.idle_s
         self._service.arrived(self)
         if self._buffer:
@@ -384,6 +386,7 @@ class ClientConnection(asyncio.Protocol):
             self.told = True
             self._refuse(status, reason)
             return
+        self._service.tally.errors[reason] += 1
         self.transport.write(answer(status, reason, self._service.stamp, self._request.head))
         self._full = False
         if self._ended and not self._buffer:
@@ -434,6 +437,7 @@ class ClientConnection(asyncio.Protocol):
             self._broken()
             return
         if self._state is not State.SKIP:
+            self._service.tally.errors[reason] += 1
             head = self._state is State.EXCHANGE and self._request.head
             self.transport.write(answer(status, reason, self._service.stamp_close, head))
         self._linger()

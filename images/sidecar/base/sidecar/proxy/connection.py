@@ -8,6 +8,11 @@ from typing import ClassVar, Protocol
 from sidecar.listener import Listener
 from sidecar.parcel import Parcel
 
+# What a transport may hold unsent, in bytes, before the other side has to wait; on both sides of an exchange.
+# One read (256 KiB of uvloop's) may come on top. More would be memory for each slow reader; less would have
+# large bodies stop and go. The loop's own low mark is 16 bytes, at which the writer has nothing left to do.
+WRITE_HIGH, WRITE_LOW = 65536, 16384
+
 
 class Connection(Protocol):
     """A connection from a client; satisfies `sidecar.parcel.Movable`.

@@ -53,14 +53,24 @@ class Pool:
 
     async def connect(self) -> UpstreamConnection:
         """A new connection; OSError or TimeoutError."""
-        sock = await connect(self._address, self._connect_timeout_s)
+        try:
+            sock = await connect(self._address, self._connect_timeout_s)
+        except OSError:
+            self._service.tally.failed_connects += 1
+            raise
         connection = UpstreamConnection(self, sock)
         try:
             await asyncio.get_running_loop().create_connection(lambda: connection, sock=sock)
         except BaseException:
             sock.close()
             raise
+        self._service.tally.connects += 1
         return connection
+
+    @property
+    def idle(self) -> int:
+        """How many are kept."""
+        return len(self._idle)
 
     def discard(self, connection: UpstreamConnection) -> None:
         """An idle connection has ended."""

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NamedTuple
 
+from sidecar.capacity import Capacity
 from sidecar.config import Config
 from sidecar.listener import Kind, Listener
 from sidecar.parcel import Parcel
@@ -19,6 +20,7 @@ from sidecar.proxy.connection import Connection
 from sidecar.proxy.local import LOOPBACK, LocalAnswer, LocalClient
 from sidecar.proxy.outbound import Outbound
 from sidecar.proxy.pool import Pool
+from sidecar.proxy.tally import Tally
 from sidecar.proxy.tunnel import Tunnel
 
 # Time-outs are looked at so often; a timer for each request would cost more than the request.
@@ -86,6 +88,9 @@ class Service:
         self.clients: set[Connection] = set()
         self.arriving = 0  # accepted or unpacked, but not yet among the clients
         self._attaching: set[asyncio.Task[None]] = set()
+        self.capacity = Capacity(config.max_connections, lambda: len(self.clients) + self.arriving)
+        self.requests = [0] * 6  # answered, by status // 100
+        self.tally = Tally()
         self.drain: Drain | None = None
         # Called with each connection that may be ready to move, while connections move.
         self.rest: Callable[[Connection], None] | None = None
@@ -95,6 +100,7 @@ class Service:
 
     def greet(self, listener: Listener, peer: str, sock: socket.socket) -> None:
         """Serves a connection that was accepted; `peer` is the client's address."""
+        self.tally.accepted += 1
         here = self.local and peer == LOOPBACK and listener.kind is Kind.INBOUND
         protocol = (LocalClient if here else _GREETERS[listener.kind])(self, listener, peer)
         self._begin(self._attach(protocol, sock))
@@ -133,6 +139,7 @@ class Service:
 
         The successor acknowledges before it calls this: what fails here ends the connection.
         """
+        self.tally.moved_in += 1
         if parcel.kind == Tunnel.kind:
             self._begin(tunnel.unpack(self, parcel, listener, sockets))
         else:
@@ -155,7 +162,9 @@ class Service:
 
     def stop_drain(self) -> None:
         """Serves on; those already told to close are still closed."""
-        self.drain = None
+        if self.drain is not None:
+            self.tally.drained.update(self.drain.counts)
+            self.drain = None
 
     def arrived(self, client: Connection) -> None:
         """A connection is up."""
@@ -170,11 +179,15 @@ class Service:
     def vanished(self) -> None:
         """A connection was accepted and never came up."""
         self.arriving -= 1
+        self.capacity.freed()
         self._perhaps_drained()
 
     def gone(self, client: Connection) -> None:
         """A connection has ended."""
         self.clients.discard(client)
+        self.tally.moved_out += client.moved
+        self.tally.told += client.told
+        self.capacity.freed()
         if self.drain is not None:
             self.drain.count(client)
             self._perhaps_drained()
@@ -194,6 +207,7 @@ class Service:
 
     def _drained(self, drain: Drain) -> None:
         self.drain = None
+        self.tally.drained.update(drain.counts)
         drain.done(drain.counts)
 
     def _tick(self) -> None:

@@ -11,6 +11,7 @@ import socket
 from typing import TYPE_CHECKING, cast
 
 from sidecar.proxy.body import BadBodyError, Chunks, Length, UntilClose
+from sidecar.proxy.connection import WRITE_HIGH, WRITE_LOW
 from sidecar.proxy.head import CHUNKED, UNTIL_CLOSE, BadResponseError, Request, response
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is up."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+        self.transport.set_write_buffer_limits(WRITE_HIGH, WRITE_LOW)
 
     def connection_lost(self, error: Exception | None) -> None:
         """The application closed, or the connection broke."""
