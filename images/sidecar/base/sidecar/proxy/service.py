@@ -231,8 +231,8 @@ class Service:
         for client in list(self.clients):
             silent = client.silent_since is not None
             if silent and (over or self.now - max(client.silent_since or 0, drain.began) >= drain.idle_s):
-                drain.counts["forced_silent"] += 1
                 client.close_silent()
+                drain.counts["forced_silent"] += client.forced  # not one that is on its way to the successor
             elif over:
                 client.cut()
         if over and self.drain is drain:
