@@ -10,11 +10,17 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sidecar import hook
+from sidecar.config import read
 from sidecar.handover import directory, frames
+from sidecar.handover.query import states
 from tests.sidecar.rig import PACKAGE, WITHIN_S, Client, Pod, Sidecar, eventually
 
 pytestmark = pytest.mark.integration
@@ -344,11 +350,13 @@ async def test_the_hook_may_run_before_the_process_and_ignores_what_earlier_ones
     await working(pod)
     directory.listen(str(pod.directory), "12").close()  # an earlier start of this very generation
     environment = pod.environment(12, 1)
-    hook = await asyncio.create_subprocess_exec(sys.executable, "-S", "-m", "sidecar.hook", env=environment)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-S", "-m", "sidecar.hook", env=environment
+    )
     await asyncio.sleep(0.15)
-    assert hook.returncode is None
+    assert process.returncode is None
     await pod.start(12, 1)
-    assert await asyncio.wait_for(hook.wait(), WITHIN_S) == 0
+    assert await asyncio.wait_for(process.wait(), WITHIN_S) == 0
 
 
 async def test_the_hook_waits_for_the_drain(pod: Pod) -> None:
@@ -357,28 +365,37 @@ async def test_the_hook_waits_for_the_drain(pod: Pod) -> None:
     client.send(b"GET /hold HTTP/1.1\r\nHost: a\r\n\r\n")
     await eventually(pod.app.executed.total, "the request at the application")
     successor = await working(pod, 12, 1)
-    hook = asyncio.create_task(successor.run("sidecar.hook"))
+    waiting = asyncio.create_task(successor.run("sidecar.hook"))
     await predecessor.saw("draining")
-    done, _ = await asyncio.wait({hook}, timeout=0.3)
+    done, _ = await asyncio.wait({waiting}, timeout=0.3)
     assert not done
     pod.app.released.set()
     assert not (await client.answer()).closes
-    assert await hook == (0, "")
+    assert await waiting == (0, "")
     client.close()
 
 
-async def test_after_the_commit_the_hook_succeeds_even_if_the_process_dies(pod: Pod) -> None:
-    predecessor = await working(pod)
+async def test_after_the_commit_the_hook_succeeds_even_if_the_process_dies(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await working(pod)
     client = await pod.client()
     client.send(b"GET /hold HTTP/1.1\r\nHost: a\r\n\r\n")
     await eventually(pod.app.executed.total, "the request at the application")
     successor = await working(pod, 12, 1)
-    hook = asyncio.create_task(successor.run("sidecar.hook"))
-    await predecessor.saw("draining")
-    name = f"{pod.directory}/.12."  # as it was bound; the listener's, and that of each connection to it
-    await eventually(lambda: Path("/proc/net/unix").read_text().count(name) > 1, "the hook watching")
+    knows = threading.Event()
+
+    def watched(path: str, deadline: float) -> Iterator[dict[str, Any]]:
+        for state in states(path, deadline):
+            if state["committed"]:
+                knows.set()
+            yield state
+
+    monkeypatch.setattr(hook, "states", watched)
+    waiting = asyncio.create_task(asyncio.to_thread(hook.wait, read(successor.environment)))
+    await eventually(knows.is_set, "the hook told of the commit")
     await successor.end(signal.SIGKILL)
-    assert await hook == (0, "")
+    assert await waiting == 0
     client.close()
 
 
