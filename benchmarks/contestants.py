@@ -128,6 +128,8 @@ def _sidecar_version() -> str:
 
 
 SIDECAR, ENVOY, HAPROXY, NGINX = "sidecar", "Envoy", "HAProxy", "nginx"
+# The sidecar remembers heads of answers that it has judged; so that is measured as well without a chance to.
+UNLIKE = "sidecar, no two answers alike"
 PROXIES = (
     Contestant(SIDECAR, _sidecar_version, _launch_sidecar),
     Contestant(ENVOY, lambda: _said([_envoy(), "--version"], 2).split("/")[1], _launch_envoy),

@@ -32,8 +32,9 @@ wrk with {connections} keep-alive connections and an x-request-id of its own for
 every answer, {seconds} s for each of {repetitions} interleaved repetitions. Each proxy is alone on one core and has one
 thread that carries traffic. wrk and the application (nginx, a constant answer) share the other core, and can be what
 limits the fast ones: "core in use" says how much of its core a proxy took, "requests per core-second" what it would
-do with all of it. Every proxy adds X-Forwarded-For, X-Forwarded-Proto and x-sidecar-version. Medians; spread is
-(most - least) / median.
+do with all of it. Every proxy adds X-Forwarded-For, X-Forwarded-Proto and x-sidecar-version. The
+sidecar remembers the last 256 heads of answers that it has judged; where no two answers are alike, that is of no use.
+Medians; spread is (most - least) / median.
 
 {table}
 
@@ -81,7 +82,7 @@ def main() -> int:
 
 def measure(proxy_core: int, other_core: int, seconds: int) -> dict[str, list[results.Run]]:
     """All contestants, all repetitions."""
-    names = [results.DIRECT, *(proxy.name for proxy in contestants.PROXIES)]
+    names = [results.DIRECT, *(proxy.name for proxy in contestants.PROXIES), contestants.UNLIKE]
     runs: dict[str, list[results.Run]] = {name: [] for name in names}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
@@ -102,11 +103,16 @@ def measure(proxy_core: int, other_core: int, seconds: int) -> dict[str, list[re
             launch = proxy.launch(home(proxy.name), port, upstream)
             pids[proxy.name] = start(proxy.name, port, proxy_core, launch)
             check(proxy.name, port)
+        ports[contestants.UNLIKE], pids[contestants.UNLIKE] = (
+            ports[contestants.SIDECAR],
+            pids[contestants.SIDECAR],
+        )
         for repetition in range(REPETITIONS):
             for name in names[repetition:] + names[:repetition]:
-                _load(ports[name], other_core, WARM_UP_S)
+                path = "/unlike" if name == contestants.UNLIKE else "/"
+                _load(ports[name], path, other_core, WARM_UP_S)
                 used = running.cpu_seconds(pids[name]) if name in pids else 0.0
-                seen = _load(ports[name], other_core, seconds)
+                seen = _load(ports[name], path, other_core, seconds)
                 used = running.cpu_seconds(pids[name]) - used if name in pids else 0.0
                 run = results.Run(seen.per_second, seen.p99_ms, used * seen.per_second / seen.requests)
                 runs[name].append(run)
@@ -127,8 +133,8 @@ def check(name: str, port: int) -> None:
         )
 
 
-def _load(port: int, core: int, seconds: int) -> wrk.Load:
-    command = running.pinned(core, wrk.command(port, seconds))
+def _load(port: int, path: str, core: int, seconds: int) -> wrk.Load:
+    command = running.pinned(core, wrk.command(port, path, seconds))
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=False)
     return wrk.parse(done.stdout + done.stderr)
 

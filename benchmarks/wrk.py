@@ -25,7 +25,7 @@ class LoadError(BenchError):
     """A run that says nothing about speed: requests failed, or wrk did."""
 
 
-def command(port: int, seconds: int) -> list[str]:
+def command(port: int, path: str, seconds: int) -> list[str]:
     """64 keep-alive connections in one thread; every request has an id of its own."""
     return [
         "wrk",
@@ -35,7 +35,7 @@ def command(port: int, seconds: int) -> list[str]:
         "--latency",
         "-s",
         str(_SCRIPT),
-        f"http://127.0.0.1:{port}/",
+        f"http://127.0.0.1:{port}{path}",
     ]
 
 
