@@ -369,6 +369,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _tunnel(self, head: bytes) -> Tunnel:
         """Answers the request; the client's connection is one end of a tunnel then, with what it sent early."""
+        self._service.count(int(head[9:12]))
         self.transport.write(head)
         self._state = State.LINGER
         self._service.changes(self)
