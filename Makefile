@@ -3,7 +3,7 @@ PYTHON  ?= python3
 CLUSTER ?= embedded
 VENV    := .venv
 BIN     := $(VENV)/bin
-SOURCES := harness images/sidecar/base/sidecar images/app/v1/app loadtests e2e tests
+SOURCES := harness images/sidecar/base/sidecar images/app/v1/app loadtests e2e benchmarks tests
 
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -25,6 +25,10 @@ $(VENV)/ready-dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	@touch $(VENV)/ready $@
 
+$(VENV)/ready-bench: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/pip install --quiet --editable '.[bench]'
+	@touch $(VENV)/ready $@
+
 setup: $(VENV)/ready ## virtual environment with the pinned dependencies
 
 e2e: $(VENV)/ready ## the main job: hot upgrades under load, and its negative control (CLUSTER=embedded)
@@ -32,6 +36,9 @@ e2e: $(VENV)/ready ## the main job: hot upgrades under load, and its negative co
 
 test: $(VENV)/ready-dev ## the project's own tests
 	$(BIN)/python -m pytest tests -q
+
+bench: $(VENV)/ready-bench ## the sidecar's speed beside Envoy, HAProxy and nginx (wrk); writes benchmarks/results.md
+	$(BIN)/python -m benchmarks.speed
 
 check: $(VENV)/ready-dev ## ruff, mypy --strict, import contracts; edits nothing
 	$(BIN)/ruff check --no-cache $(SOURCES)
@@ -47,4 +54,4 @@ clean: ## remove the virtual environment and caches, keep reports/
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup e2e test check fmt clean
+.PHONY: help setup e2e test bench check fmt clean

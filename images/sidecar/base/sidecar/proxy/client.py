@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import math
-from enum import IntEnum
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from sidecar.listener import Kind
 from sidecar.parcel import Parcel
 from sidecar.proxy.answers import answer
 from sidecar.proxy.body import BadBodyError, Chunks, Length
 from sidecar.proxy.connection import WRITE_HIGH, WRITE_LOW
-from sidecar.proxy.head import CHUNKED, UNTIL_CLOSE, RefusedError, Request, Response, request
+from sidecar.proxy.head import CHUNKED, UNTIL_CLOSE, RefusedError, Request, Response
+from sidecar.proxy.plain import request
 from sidecar.proxy.tunnel import Tunnel
 
 if TYPE_CHECKING:
@@ -32,15 +32,15 @@ LINGER_S = 2.0
 READ_AHEAD = 65536  # bytes of pipelined requests, beyond which the client has to wait
 
 
-class State(IntEnum):
-    """Where a connection stands."""
+class State:
+    """Where a connection stands. Plain numbers: looking an enumeration's member up costs each request more."""
 
-    IDLE = 0  # between requests
-    HEAD = 1  # part of a request's head is there
-    EXCHANGE = 2  # a request is with the application
-    SKIP = 3  # answered, but the request's body is still coming
-    LINGER = 4  # nothing is served any more
-    PACKED = 5  # on its way to the successor
+    IDLE: Final = 0  # between requests
+    HEAD: Final = 1  # part of a request's head is there
+    EXCHANGE: Final = 2  # a request is with the application
+    SKIP: Final = 3  # answered, but the request's body is still coming
+    LINGER: Final = 4  # nothing is served any more
+    PACKED: Final = 5  # on its way to the successor
 
 
 class ClientConnection(asyncio.Protocol):
@@ -81,7 +81,7 @@ class ClientConnection(asyncio.Protocol):
         self._service, self.listener, self._peer = service, listener, peer.encode()
         # Where requests go: None is the application.
         self._outbound = service.outbound if listener.kind is Kind.OUTBOUND else None
-        self._state = State.IDLE
+        self._state: int = State.IDLE
         self._buffer = read_ahead  # by the predecessor, until the connection is up
         self._request: Request
         self._body: Length | Chunks | None = None  # of the request, while it is coming
@@ -317,11 +317,12 @@ class ClientConnection(asyncio.Protocol):
     def response_head(self, response: Response, complete: bool) -> bytes:
         """The head as this client gets it; `complete` says that the whole body is at hand."""
         self._started = True
+        self._service.count(response.status)
         self._rechunk = response.length == UNTIL_CLOSE and not self._request.old
         if self._body is not None and (complete or self._request.expects):
             # Answered early: whether the rest of the body will ever come is unknown.
             self._closing = True
-        elif self._tells() and not self._buffer and not self._closing:
+        elif self._service.drain is not None and self._tells() and not self._buffer and not self._closing:
             # Requests that are here already are answered first: only the last one is told.
             self._closing = self.told = True
         framing = b"\r\nTransfer-Encoding: chunked" if self._rechunk else response.framing
@@ -355,8 +356,10 @@ class ClientConnection(asyncio.Protocol):
             self._state = State.SKIP
             self.deadline = self._service.now + self._service.limits.body_s
             self._throttle()
-        else:
+        elif self._buffer or self._paused:
             self._next()
+        else:
+            self._idle(b"")
 
     def upstream_switched(self, response: Response, transport: asyncio.Transport, early: bytes) -> None:
         """The application speaks another protocol from here on, and may have begun."""
@@ -366,6 +369,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _tunnel(self, head: bytes) -> Tunnel:
         """Answers the request; the client's connection is one end of a tunnel then, with what it sent early."""
+        self._service.count(int(head[9:12]))
         self.transport.write(head)
         self._state = State.LINGER
         self._service.changes(self)
@@ -387,6 +391,7 @@ class ClientConnection(asyncio.Protocol):
             self._refuse(status, reason)
             return
         self._service.tally.errors[reason] += 1
+        self._service.count(status)
         self.transport.write(answer(status, reason, self._service.stamp, self._request.head))
         self._full = False
         if self._ended and not self._buffer:
@@ -416,12 +421,13 @@ class ClientConnection(asyncio.Protocol):
             self._throttle()
 
     def _idle(self, data: bytes) -> None:
+        service = self._service
         self._state = State.IDLE
         self._buffer = data
-        self.silent_since = self._service.now
-        self.deadline = self._service.now + self._service.limits.idle_s
-        if self._service.rest is not None:
-            self._service.rest(self)
+        self.silent_since = service.now
+        self.deadline = service.now + service.limits.idle_s
+        if service.rest is not None:
+            service.rest(self)
 
     def _tells(self) -> bool:
         """Whether the client has to be told that this connection closes."""
@@ -439,6 +445,7 @@ class ClientConnection(asyncio.Protocol):
         if self._state is not State.SKIP:
             self._service.tally.errors[reason] += 1
             head = self._state is State.EXCHANGE and self._request.head
+            self._service.count(status)
             self.transport.write(answer(status, reason, self._service.stamp_close, head))
         self._linger()
 

@@ -22,18 +22,18 @@ from httptools import (
 CHUNKED = -1  # as a length: the body has chunks
 UNTIL_CLOSE = -2  # as a length: the body ends with the connection
 
-_REQUEST_FIELDS = (
+REQUEST_FIELDS = (
     rb"connection|keep-alive|proxy-connection|proxy-authorization|te|trailer|transfer-encoding|content-length"
     rb"|upgrade|http2-settings|host|expect|x-forwarded-for|x-forwarded-proto"
 )
-_RESPONSE_FIELDS = (
+RESPONSE_FIELDS = (
     rb"connection|keep-alive|proxy-connection|proxy-authenticate|te|trailer|transfer-encoding|content-length"
     rb"|upgrade|x-sidecar-version|x-sidecar-instance|x-sidecar-error"
 )
-_OF_REQUEST = re.compile(rb"\r\n((?i:" + _REQUEST_FIELDS + rb")):([^\r\n]*)")
-_OF_RESPONSE = re.compile(rb"\r\n((?i:" + _RESPONSE_FIELDS + rb")):([^\r\n]*)")
+_OF_REQUEST = re.compile(rb"\r\n((?i:" + REQUEST_FIELDS + rb")):([^\r\n]*)")
+_OF_RESPONSE = re.compile(rb"\r\n((?i:" + RESPONSE_FIELDS + rb")):([^\r\n]*)")
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_HOST = re.compile(rb"(?:[A-Za-z0-9._~%!$&'()*+;=-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
+HOST = re.compile(rb"(?:[A-Za-z0-9._~%!$&'()*+;=-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
 _PROTOCOL = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:/[!#$%&'*+\-.^_`|~0-9A-Za-z]+)?")
 # HTTP itself: requests of a later version would go past this proxy unseen.
 _NO_UPGRADES = frozenset({b"h2c", b"h2", b"http"})
@@ -120,7 +120,7 @@ def request(head: bytes, forwarded: bytes, outbound: bool = False) -> Request:
     for index in range(1, len(pieces), 3):
         name, value = pieces[index].lower(), pieces[index + 1].strip(b" \t")
         if name == b"host":
-            if host is not None or not _HOST.fullmatch(value):
+            if host is not None or not HOST.fullmatch(value):
                 raise RefusedError(400, "host")
             host = value
         elif name == b"connection":
@@ -153,13 +153,13 @@ def request(head: bytes, forwarded: bytes, outbound: bool = False) -> Request:
 
     authority = b""
     if method == b"CONNECT":
-        if length or not _HOST.fullmatch(target):
+        if length or not HOST.fullmatch(target):
             raise RefusedError(400, "target")
         # It closes unless it becomes a tunnel: what a client has sent by then is no request.
         return Request(b"", 0, False, True, old, False, b"", target)
     if target[:1] != b"/" and not (target == b"*" and method == b"OPTIONS"):
         absolute = _ABSOLUTE.fullmatch(target)
-        if absolute is None or not _HOST.fullmatch(absolute[1]):
+        if absolute is None or not HOST.fullmatch(absolute[1]):
             raise RefusedError(400, "target")
         if (
             outbound and target[:5].lower() == b"https"

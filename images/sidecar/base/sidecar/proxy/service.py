@@ -89,7 +89,8 @@ class Service:
         self.arriving = 0  # accepted or unpacked, but not yet among the clients
         self._attaching: set[asyncio.Task[None]] = set()
         self.capacity = Capacity(config.max_connections, lambda: len(self.clients) + self.arriving)
-        self.requests = [0] * 6  # answered, by status // 100
+        # Answers to requests, the sidecar's own included, by status // 100; what is no class of HTTP's is at 0.
+        self.requests = [0] * 6
         self.tally = Tally()
         self.drain: Drain | None = None
         # Called with each connection that may be ready to move, while connections move.
@@ -104,6 +105,10 @@ class Service:
         here = self.local and peer == LOOPBACK and listener.kind is Kind.INBOUND
         protocol = (LocalClient if here else _GREETERS[listener.kind])(self, listener, peer)
         self._begin(self._attach(protocol, sock))
+
+    def count(self, status: int) -> None:
+        """A request has its final status."""
+        self.requests[status // 100 if status < 600 else 0] += 1
 
     def start_drain(self, idle_s: float, deadline_s: float, done: Callable[[dict[str, int]], None]) -> None:
         """Connections move if `rest` is set, else they are told to close; `done(counts)` when all have gone.

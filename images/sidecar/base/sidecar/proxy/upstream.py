@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, cast
 
 from sidecar.proxy.body import BadBodyError, Chunks, Length, UntilClose
 from sidecar.proxy.connection import WRITE_HIGH, WRITE_LOW
-from sidecar.proxy.head import CHUNKED, UNTIL_CLOSE, BadResponseError, Request, response
+from sidecar.proxy.head import CHUNKED, UNTIL_CLOSE, BadResponseError, Request
+from sidecar.proxy.plain import response
 
 if TYPE_CHECKING:
     from sidecar.proxy.client import ClientConnection
     from sidecar.proxy.pool import Pool
 
 HEAD_LIMIT = 262144  # bytes of a response's header; the application is trusted further than clients are
+_WHOLE = Length(0)  # what there is left of a body that came with its head
 _PEEK = socket.MSG_PEEK | socket.MSG_DONTWAIT
 
 
@@ -52,10 +54,12 @@ class UpstreamConnection(asyncio.Protocol):
 
     def usable(self, now: float, idle_s: float) -> bool:
         """Whether a request may be sent: open, silent, and not about to be closed."""
-        if self._closed or self.transport.is_closing() or now - self.idle_since > idle_s:
+        if self._closed or self.transport.is_closing():
             return False
         if now == self.idle_since:
             return True  # used within this tick
+        if now - self.idle_since > idle_s:
+            return False
         try:
             self._sock.recv(1, _PEEK)
         except BlockingIOError:
@@ -148,15 +152,17 @@ class UpstreamConnection(asyncio.Protocol):
                 self._head = b""
                 return
         self._reusable = answer.reusable
+        if answer.length == len(data):  # the whole answer, and nothing after it
+            self._body = _WHOLE
+            client.response_data(client.response_head(answer, True), data)
+            self._done(client, answer.reusable)
+            return
         if answer.length == CHUNKED:
             self._body = Chunks()
         else:
             self._body = UntilClose() if answer.length == UNTIL_CLOSE else Length(answer.length)
-        self._read_body(client, client.response_head(answer, self._complete_in(data)), data)
-
-    def _complete_in(self, data: bytes) -> bool:
-        """Whether the whole body is here already."""
-        return isinstance(self._body, Length) and self._body.size <= len(data)
+        complete = 0 <= answer.length <= len(data)
+        self._read_body(client, client.response_head(answer, complete), data)
 
     def _read_body(self, client: ClientConnection, head: bytes, data: bytes) -> None:
         body = self._body
@@ -171,9 +177,13 @@ class UpstreamConnection(asyncio.Protocol):
             return
         surplus = taken < len(data)
         client.response_data(head, data[:taken] if surplus else data)
-        if body.done and self._client is client:  # the client may have gone while it was written to
+        if body.done:
+            self._done(client, self._reusable and not surplus)
+
+    def _done(self, client: ClientConnection, reusable: bool) -> None:
+        if self._client is client:  # it may have gone while it was written to
             self._client = None
-            client.upstream_done(self._reusable and not surplus)
+            client.upstream_done(reusable)
 
     def _fail(self, client: ClientConnection) -> None:
         self.close()
