@@ -33,6 +33,9 @@ e2e: $(VENV)/ready ## the main job: hot upgrades under load, and its negative co
 test: $(VENV)/ready-dev ## the project's own tests
 	$(BIN)/python -m pytest tests -q
 
+cases: $(VENV)/ready-dev ## which test stands for which case of a hand-over (docs/handover-cases.md)
+	$(BIN)/python -m tests.cases
+
 check: $(VENV)/ready-dev ## ruff, mypy --strict, import contracts; edits nothing
 	$(BIN)/ruff check --no-cache $(SOURCES)
 	$(BIN)/ruff format --check --no-cache $(SOURCES)
@@ -47,4 +50,4 @@ clean: ## remove the virtual environment and caches, keep reports/
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup e2e test check fmt clean
+.PHONY: help setup e2e test cases check fmt clean
