@@ -14,6 +14,7 @@ from sidecar.errors import ConfigError
 from sidecar.listener import Kind
 
 
+@pytest.mark.trap(8, 11)
 def test_an_empty_environment_has_sane_defaults() -> None:
     config = read({})
     assert [listener.address for listener in config.listeners] == [Address("inet", "0.0.0.0", 9091)]

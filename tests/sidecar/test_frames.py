@@ -42,6 +42,7 @@ def test_released_frames_are_read_and_written_byte_for_byte(record: bytes) -> No
     assert frames.encode(kind, body) == record
 
 
+@pytest.mark.case(10)
 @pytest.mark.parametrize("record", RELEASED)
 def test_a_frame_cut_at_any_byte_is_refused(record: bytes) -> None:
     for cut in range(len(record)):
@@ -49,6 +50,7 @@ def test_a_frame_cut_at_any_byte_is_refused(record: bytes) -> None:
             frames.decode(record[:cut])
 
 
+@pytest.mark.case(10)
 @pytest.mark.parametrize(
     "record",
     [
@@ -76,6 +78,7 @@ def test_random_bytes_are_refused_and_never_anything_else(data: bytes) -> None:
         frames.decode(data)
 
 
+@pytest.mark.case(10)
 @pytest.mark.parametrize(
     "body",
     [
