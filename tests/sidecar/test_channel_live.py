@@ -13,7 +13,8 @@ import pytest
 
 from sidecar.handover import directory, frames
 from tests.sidecar import peer
-from tests.sidecar.rig import PACKAGE, WITHIN_S, Client, Pod, Sidecar, eventually, working
+from tests.sidecar.rig import PACKAGE, WITHIN_S, Client, Pod, Sidecar, eventually
+from tests.sidecar.test_handover_live import working
 
 pytestmark = pytest.mark.integration
 STRANGER = 12345  # a uid
@@ -46,7 +47,7 @@ async def test_an_offer_for_which_the_successor_has_too_few_descriptors_is_refus
         control.say(frames.OFFER, first.offer, [first.listener.fileno()] * 9)
         refusal = await control.hear(frames.ABORT)
         resource.prlimit(successor.process.pid, resource.RLIMIT_NOFILE, room)
-        assert "cut short" in refusal.body["reason"]
+        assert "descriptors were lost" in refusal.body["reason"]
         # It asks again, over a connection that replaces the first: nothing of the offer is left.
         control = await first.requested()
         assert len(descriptors(successor)) == len(before)
@@ -114,7 +115,7 @@ async def test_part_of_a_frame_is_refused_by_either_side(pod: Pod, cut: int) -> 
 
 
 @pytest.mark.case(11)
-@pytest.mark.parametrize("step", ["request", "prepared", "accepting"])
+@pytest.mark.parametrize("step", ["request", "prepared"])
 async def test_a_successor_gives_a_silent_predecessor_up_and_says_so(pod: Pod, step: str) -> None:
     with peer.predecessor(pod) as first:
         successor = await pod.start(12, 1, SIDECAR_HANDOVER_TIMEOUT_S="0.4")
@@ -123,15 +124,31 @@ async def test_a_successor_gives_a_silent_predecessor_up_and_says_so(pod: Pod, s
         if step != "request":
             first.hand_out(control)
             await control.hear(frames.PREPARED)
-        if step == "accepting":
-            control.say(frames.ACCEPT)
-            await control.hear(frames.ACCEPTING)
         refusal = await control.hear(frames.ABORT)
         assert refusal.body["reason"] == "the predecessor was silent for 0.2 s"
         assert await asyncio.wait_for(successor.process.wait(), WITHIN_S) == 1
         code, output = await hook
         assert (code, output.count("\n"), "silent" in output) == (1, 1, True)
     assert successor.events("commit") == []
+
+
+@pytest.mark.case(11, 18)
+async def test_a_successor_whose_predecessor_falls_silent_when_it_accepts_already_serves_on(pod: Pod) -> None:
+    with peer.predecessor(pod) as first:
+        successor = await pod.start(12, 1, SIDECAR_HANDOVER_TIMEOUT_S="0.4")
+        control = await first.requested()
+        first.hand_out(control)
+        await control.hear(frames.PREPARED)
+        control.say(frames.ACCEPT)
+        await control.hear(frames.ACCEPTING)
+        client = await pod.client()
+        await client.get()
+        assert (await control.hear(frames.ABORT)).body["reason"] == "the predecessor was silent for 0.2 s"
+        assert (await successor.saw("handover_aborted"))["outcome"] == "orphaned"
+        assert await successor.run("sidecar.hook") == (0, "")
+        assert not (await client.get()).closes
+        client.close()
+        await answers(pod, "12")
 
 
 @pytest.mark.case(11)
