@@ -91,7 +91,9 @@ async def test_an_answer_given_before_the_body_was_read_arrives_whole_and_withou
 
 
 @pytest.mark.case(24)
-async def test_requests_that_cross_with_a_told_close_are_not_executed_and_leave_the_answer_whole(pod: Pod) -> None:
+async def test_requests_that_cross_with_a_told_close_are_not_executed_and_leave_the_answer_whole(
+    pod: Pod,
+) -> None:
     await working(pod)
     client = await pod.client()
     client.send(b"GET /hold HTTP/1.1\r\nHost: a\r\n\r\n")
