@@ -104,6 +104,7 @@ def test_more_connections_than_descriptors_are_a_wrong_environment(monkeypatch: 
         ("SIDECAR_LISTEN", "0.0.0.0:65536"),
         ("SIDECAR_LISTEN", "0.0.0.0:1,0.0.0.0:1"),
         ("SIDECAR_LISTEN", "unix:relative"),
+        ("SIDECAR_LISTEN", ",".join(f"unix:/{number}" for number in range(254))),
         ("SIDECAR_UPSTREAM", "unix:/" + "a" * 108),
         ("SIDECAR_UPSTREAM", ""),
         ("SIDECAR_OUTBOUND", "0.0.0.0:15001"),

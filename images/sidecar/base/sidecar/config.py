@@ -44,6 +44,7 @@ RELEASE_FILE = "/etc/sidecar-release"
 SAMPLE = "kruise-sample"  # the one value of MIGRATION_PROTOCOL
 SAMPLE_SOCKET = "/dev/shm/migrate.sock"  # fixed by the sample
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+MOST_LISTENERS = 253  # one message of a hand-over holds no more descriptors (the kernel's SCM_MAX_FD)
 
 
 class Config(NamedTuple):
@@ -134,6 +135,11 @@ def _listeners(environment: Mapping[str, str], upstream: Address) -> tuple[Liste
     if admin:
         found.append(Listener(_inside(admin, "SIDECAR_ADMIN"), Kind.ADMIN))
     addresses = [listener.address for listener in found]
+    if len(found) > MOST_LISTENERS:
+        raise ConfigError(
+            f"SIDECAR_LISTEN, SIDECAR_OUTBOUND, SIDECAR_TCP: {len(found)} addresses are more than can be"
+            f" handed over; {MOST_LISTENERS} can"
+        )
     for one in addresses:
         if addresses.count(one) > 1:
             raise ConfigError(
