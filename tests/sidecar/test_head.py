@@ -365,6 +365,9 @@ def test_the_answers_framing_is_read(
         b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\r\n",
         b"HTTP/1.1 200 OK\nX: a\r\n\r\n",
         b"HTTP/2.0 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 a\0b\r\n\r\n",
+        b"HTTP/1.1 200 a\x1bb\r\n\r\n",
+        b"HTTP/1.1 099 Early\r\n\r\n",
         b"nonsense\r\n\r\n",
     ],
 )
