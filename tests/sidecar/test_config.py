@@ -39,6 +39,12 @@ def test_addresses_are_read(text: str, address: Address) -> None:
     assert parse(str(address), "X") == address
 
 
+def test_a_path_need_not_be_text() -> None:
+    for name in ("SIDECAR_LISTEN", "SIDECAR_UPSTREAM"):
+        assert read({name: os.fsdecode(b"unix:/run/\xff")})
+    assert read({"SIDECAR_HANDOVER_DIR": os.fsdecode(b"/run/\xff")}).directory == os.fsdecode(b"/run/\xff")
+
+
 def test_listeners_are_a_list() -> None:
     config = read({"SIDECAR_LISTEN": "0.0.0.0:1, [::]:1,unix:/tmp/x"})
     assert [str(one) for one in config.listeners] == ["0.0.0.0:1", "[::]:1", "unix:/tmp/x"]
@@ -104,6 +110,7 @@ def test_more_connections_than_descriptors_are_a_wrong_environment(monkeypatch: 
         ("SIDECAR_LISTEN", "0.0.0.0:65536"),
         ("SIDECAR_LISTEN", "0.0.0.0:1,0.0.0.0:1"),
         ("SIDECAR_LISTEN", "unix:relative"),
+        ("SIDECAR_LISTEN", "unix:/a\nb,unix:/a\nb"),
         ("SIDECAR_LISTEN", ",".join(f"unix:/{number}" for number in range(254))),
         ("SIDECAR_UPSTREAM", "unix:/" + "a" * 108),
         ("SIDECAR_UPSTREAM", ""),
