@@ -163,7 +163,7 @@ async def test_a_successor_of_a_release_to_come_is_served_as_far_as_both_know(po
 @pytest.mark.case(10, 32)
 async def test_a_predecessor_of_a_release_to_come_keeps_what_this_one_does_not_know(pod: Pod) -> None:
     with peer.predecessor(pod) as first:
-        clients = [await pod.client() for _ in range(4)]
+        clients = [await pod.client() for _ in range(7)]
         connections = [first.listener.accept()[0] for _ in clients]
         successor = await pod.start(12, 1)
         control = await first.requested()
@@ -183,12 +183,15 @@ async def test_a_predecessor_of_a_release_to_come_keeps_what_this_one_does_not_k
             "descriptors": 1,
             "later": 2,
         }
-        rows = [known, {**known, "kind": "http9"}, known, {**known, "listener": "quic:[::]:443"}]
+        rows = [
+            *(known, {**known, "kind": "http9"}, known, {**known, "listener": "quic:[::]:443"}),
+            *({**known, "state": {"peer": peer}} for peer in ("\ud800", "::1\r\nX-Forged: 1", ["::1"])),
+        ]
         control.say(UNKNOWN, LATER)
         control.say(
             frames.MOVE, {**LATER, "first": 0, "connections": rows}, [one.fileno() for one in connections]
         )
-        assert (await control.hear(frames.MOVED)).body == {"through": 3, "refused": [1, 3]}
+        assert (await control.hear(frames.MOVED)).body == {"through": 6, "refused": [1, 3, 4, 5, 6]}
         control.say(frames.ACCEPT, LATER)
         await control.hear(frames.ACCEPTING)
         control.say(UNKNOWN)
