@@ -88,6 +88,28 @@ def test_an_offer_that_cannot_be_taken_is_refused(body: dict[str, object]) -> No
         frames.listeners(body)
 
 
+ROW = {"kind": "http1", "listener": "a:1", "state": {}, "size": 0, "descriptors": 1}
+
+
+@pytest.mark.case(10, 32)
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"first": 0, "connections": []},
+        {"first": -1, "connections": [ROW]},
+        {"first": 2**63, "connections": [ROW]},
+        {"first": 0, "connections": [ROW, 1]},
+        *({"first": 0, "connections": [{**ROW, "size": size}]} for size in (-1, "0", None)),
+        *({"first": 0, "connections": [{**ROW, "descriptors": number}]} for number in (0, -1, 254, 10**12)),
+        *({"first": 0, "connections": [{**ROW, name: 1}]} for name in ("kind", "listener", "state")),
+    ],
+)
+def test_a_move_that_cannot_be_taken_is_refused(body: dict[str, object]) -> None:
+    with pytest.raises(PeerHandoverError):
+        frames.connections(body)
+
+
 def test_an_offer_may_hold_fields_that_are_not_known_yet() -> None:
     row = {"family": "inet", "kind": "stream", "host": "0.0.0.0", "port": 9091, "tls": True}
     assert frames.listeners({"listeners": [row], "later": 1}) == [("inet", "0.0.0.0", 9091)]
