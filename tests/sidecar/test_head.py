@@ -263,6 +263,8 @@ REFUSED = {
     "no name": (b"GET / HTTP/1.1\r\nHost: a\r\n: x\r\n\r\n", 400),
     "a bare LF in a field": (b"GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n", 400),
     "a bare LF in the request line": (b"GET / HTTP/1.1\nHost: a\r\n\r\n", 400),
+    "a bare LF in the target": (b"GET /\nX: HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    "a bare LF in an absolute target": (b"GET http://a/\nX: HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     "a bare CR": (b"GET / HTTP/1.1\r\nHost: a\rX: b\r\n\r\n", 400),
     "NUL": (b"GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", 400),
     "no Host": (b"GET / HTTP/1.1\r\n\r\n", 400),

@@ -105,7 +105,8 @@ def request(head: bytes, forwarded: bytes, outbound: bool = False) -> Request:
     pieces = _OF_REQUEST.split(head[:-4])
     line, _, plain = pieces[0].partition(b"\r\n")
     parts = line.split(b" ")
-    if len(parts) != 3:
+    # After a bare LF llhttp takes the rest of the line for a field of an HTTP/0.9 request.
+    if len(parts) != 3 or b"\n" in line:
         raise RefusedError(400, "malformed")
     method, target, version = parts
     old = version == b"HTTP/1.0"
