@@ -36,6 +36,9 @@ test: $(VENV)/ready-dev ## the project's own tests
 cases: $(VENV)/ready-dev ## which test stands for which case of a hand-over (docs/handover-cases.md)
 	$(BIN)/python -m tests.cases
 
+fuzz: $(VENV)/ready-dev ## every parser of bytes from outside, for FUZZ_SECONDS (60 for all)
+	PYTHONPATH=images/sidecar/base $(BIN)/python -m tests.fuzz
+
 check: $(VENV)/ready-dev ## ruff, mypy --strict, import contracts; edits nothing
 	$(BIN)/ruff check --no-cache $(SOURCES)
 	$(BIN)/ruff format --check --no-cache $(SOURCES)
@@ -50,4 +53,4 @@ clean: ## remove the virtual environment and caches, keep reports/
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup e2e test cases check fmt clean
+.PHONY: help setup e2e test cases fuzz check fmt clean
