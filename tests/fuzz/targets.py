@@ -18,7 +18,7 @@ from httptools import HttpParserError, HttpRequestParser
 
 from sidecar import address, config
 from sidecar.errors import ConfigError, PeerHandoverError
-from sidecar.handover import frames
+from sidecar.handover import frames, sample
 from sidecar.handover.channel import Channel
 from sidecar.handover.receiver import Receiver
 from sidecar.proxy.body import BadBodyError, Chunks
@@ -95,18 +95,21 @@ def move(data: bytes) -> None:
 
 
 def request_head(data: bytes) -> None:
-    """A request: what goes to the application is one request with the same framing, to any reader."""
+    """A request: what goes on is one request with the same framing, to any reader."""
     head = first_head(data.lstrip(b"\r\n"))  # as a connection reads it
-    try:
-        wanted = request(head, b"10.0.0.9")
-    except RefusedError:
-        return
-    one_head(wanted.forward)
-    again = request(wanted.forward, b"10.0.0.9")
-    assert again[1:3] == wanted[1:3], f"{wanted} is forwarded as {again}"
-    assert again.old == wanted.old
-    if not wanted.old:
-        assert wanted.forward.lower().count(b"\r\nhost:") == 1
+    for outbound in (False, True):
+        try:
+            wanted = request(head, b"10.0.0.9", outbound)
+        except RefusedError:
+            continue
+        assert bool(wanted.authority) or not outbound
+        if not wanted.forward:  # CONNECT
+            continue
+        one_head(wanted.forward)
+        again = request(wanted.forward, b"10.0.0.9")
+        for what in ("length", "head", "old", "expects", "upgrade"):
+            assert getattr(again, what) == getattr(wanted, what), f"{wanted} goes on as {again}"
+        assert wanted.forward.lower().count(b"\r\nhost:") == 1 or wanted.old
 
 
 ASKED = [
@@ -115,6 +118,7 @@ ASKED = [
         b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
         b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET / HTTP/1.0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket, x/1\r\n\r\n",
     )
 ]
 
@@ -127,8 +131,6 @@ def response_head(data: bytes) -> None:
             found = response(head, asked)
         except BadResponseError:
             continue
-        if found.status == 101:
-            continue  # the end of HTTP on a connection, not a message
         passed = found.forward + found.framing + b"\r\n\r\n"
         one_head(passed)
         again = response(passed, asked)
@@ -217,6 +219,14 @@ def environment(data: bytes) -> None:
         _RELEASE.unlink()
 
 
+def sample_answer(data: bytes) -> None:
+    """What a predecessor that is the sample's answers to the trigger."""
+    try:
+        assert sample.read_answer(data) == sample.SUCCESS
+    except PeerHandoverError as error:
+        assert str(error).isprintable(), str(error)
+
+
 def one_line(error: ConfigError) -> None:
     """What is wrong is told in one."""
     assert str(error).isprintable(), str(error)
@@ -245,6 +255,8 @@ TARGETS = (
             b"PUT / HTTP/1.1\r\nHost: [::1]:8\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\nTrailer: X\r\n\r\n",
             b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nX-Forwarded-For: 1.1.1.1\r\n\r\n",
             b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket, x/1\r\n\r\n",
+            b"CONNECT a.b:443 HTTP/1.1\r\nHost: a.b:443\r\n\r\n",
             b"OPTIONS * HTTP/1.0\r\nConnection: keep-alive\r\nX-Forwarded-Proto: https\r\n\r\n",
         ],
     ),
@@ -276,7 +288,17 @@ TARGETS = (
             b"SIDECARSET_VERSION=12\x1eSIDECARSET_VERSION_ALT=7\x1eSIDECAR_LISTEN=0.0.0.0:1, [::]:1,unix:/tmp/x",
             b"SIDECARSET_VERSION=18446744073709551615\x1eSIDECAR_UPSTREAM=localhost:80\x1ev1.2-rc.1\n",
             b"SIDECAR_HANDOVER_DIR=/dev/shm/x\x1eSIDECAR_DRAIN_DEADLINE_S=2.5e1\x1eSIDECAR_STOP_S=1",
+            b"SIDECAR_TCP=0.0.0.0:5=127.0.0.1:6\x1eSIDECAR_OUTBOUND=127.0.0.1:7\x1eSIDECAR_OUTBOUND_ALLOW=10.0.0.0/8,fc00::/7",
+            b"MIGRATION_PROTOCOL=kruise-sample\x1eSIDECAR_LISTEN=127.0.0.1:80",
             b"SIDECAR_HEADER_LIMIT=65536\x1eSIDECAR_BODY_LIMIT=0\x1eSIDECAR_LISTEN=unix:/a,unix:/b",
+        ],
+    ),
+    Target(
+        "sample-answer",
+        sample_answer,
+        [
+            b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nsuccess",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nfailed",
         ],
     ),
     Target(
