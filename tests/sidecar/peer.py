@@ -95,7 +95,7 @@ class Predecessor:
         self.listener = socket.create_server(("127.0.0.1", pod.port), backlog=1024)
         self._control = directory.listen(str(pod.directory), "1")
         self._peers: list[Peer] = []
-        self.offer = {
+        self.offer: dict[str, Any] = {
             "protocol": 1,
             "generation": "1",
             "release": "x",

@@ -174,11 +174,11 @@ async def test_uploads_and_streams_that_span_the_hand_over_are_complete_to_the_b
 @pytest.mark.case(31)
 async def test_an_empty_predecessor_is_done_at_once_whatever_its_deadline(pod: Pod) -> None:
     forever = {"SIDECAR_DRAIN_DEADLINE_S": "86400", "SIDECAR_DRAIN_IDLE_S": "86400"}
-    predecessor = await working(pod, 1, 0, **forever)
+    predecessor = await working(pod, 1, 0, (), **forever)
     client = await pod.client()
     client.send(b"GET /hold HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
     await eventually(pod.app.executed.total, "the request at the application")
-    successor = await working(pod, 12, 1, **forever)
+    successor = await working(pod, 12, 1, (), **forever)
     await predecessor.saw("draining")
     assert predecessor.events("drained") == []
     pod.app.released.set()
@@ -240,12 +240,12 @@ async def test_pipelined_posts_cut_anywhere_are_answered_in_order_and_once_over_
 @pytest.mark.case(32)
 async def test_what_was_read_ahead_travels_even_if_it_is_larger_than_any_frame(pod: Pod) -> None:
     large = {"SIDECAR_HEADER_LIMIT": "1000000"}
-    predecessor = await working(pod, 1, 0, **large)
+    predecessor = await working(pod, 1, 0, (), **large)
     client = await pod.client()
     head = b"GET / HTTP/1.1\r\nHost: a\r\n" + b"".join(b"X-%d: %b\r\n" % (n, b"v" * 900) for n in range(300))
     client.send(head)
     await asyncio.sleep(0.2)  # most of it is read
-    await working(pod, 12, 1, **large)
+    await working(pod, 12, 1, (), **large)
     assert (await predecessor.saw("connections_moved"))["bytes"] > 65536
     client.send(b"\r\n")
     answer = await client.answer()
