@@ -295,6 +295,10 @@ TARGETS = (
             b"SIDECARSET_VERSION=18446744073709551615\x1eSIDECAR_UPSTREAM=localhost:80\x1ev1.2-rc.1\n",
             b"SIDECAR_HANDOVER_DIR=/dev/shm/x\x1eSIDECAR_DRAIN_DEADLINE_S=2.5e1\x1eSIDECAR_STOP_S=1",
             b"SIDECAR_TCP=0.0.0.0:5=127.0.0.1:6\x1eSIDECAR_OUTBOUND=127.0.0.1:7\x1eSIDECAR_OUTBOUND_ALLOW=10.0.0.0/8,fc00::/7",
+            b"SIDECAR_ADMIN=unix:/run/admin\x1eSIDECAR_LISTEN=unix:/run/admin\x1ev1",
+            "\x1e".join(
+                f"{name}={value}" for name, value in {**config.SECONDS, **config.BYTES}.items()
+            ).encode(),
             b"MIGRATION_PROTOCOL=kruise-sample\x1eSIDECAR_LISTEN=127.0.0.1:80",
             b"SIDECAR_HEADER_LIMIT=65536\x1eSIDECAR_BODY_LIMIT=0\x1eSIDECAR_LISTEN=unix:/a,unix:/b",
         ],

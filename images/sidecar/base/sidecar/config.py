@@ -137,8 +137,8 @@ def _listeners(environment: Mapping[str, str], upstream: Address) -> tuple[Liste
     addresses = [listener.address for listener in found]
     if len(found) > MOST_LISTENERS:
         raise ConfigError(
-            f"SIDECAR_LISTEN, SIDECAR_OUTBOUND, SIDECAR_TCP: {len(found)} addresses are more than can be"
-            f" handed over; {MOST_LISTENERS} can"
+            f"SIDECAR_LISTEN, SIDECAR_OUTBOUND, SIDECAR_TCP, SIDECAR_ADMIN: {len(found)} addresses are more "
+            f"than can be handed over; {MOST_LISTENERS} can"
         )
     for one in addresses:
         if addresses.count(one) > 1:
@@ -248,5 +248,7 @@ def _release(path: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path!r} cannot be read: {error}") from error
     if not 1 <= len(release) <= 64 or not all(letter.isalnum() or letter in "._+-" for letter in release):
-        raise ConfigError(f"{path!r} holds {release!r}; a release has 1 to 64 letters, digits, dots and dashes")
+        raise ConfigError(
+            f"{path!r} holds {release!r}; a release has 1 to 64 letters, digits, dots and dashes"
+        )
     return release
