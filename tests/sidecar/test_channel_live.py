@@ -182,8 +182,9 @@ async def test_a_successor_that_fails_leaves_the_living_ones_path_and_takes_its_
         listen = f"127.0.0.1:{pod.port},127.0.0.1:{taken.getsockname()[1]}"
         failing = await pod.start(12, 1, SIDECAR_LISTEN=listen, SIDECAR_HANDOVER_TIMEOUT_S="0.4")
         assert await asyncio.wait_for(failing.process.wait(), WITHIN_S) == 1
-    assert os.listdir(pod.directory) == ["1.sock"]
-    await working(pod, 12, 1)  # it is a living one
+    assert sorted(os.listdir(pod.directory)) == ["1.admin", "1.sock"]
+    successor = await working(pod, 12, 1)  # it is a living one
+    await successor.saw("commit")
     assert await pod.sidecars[0].run("sidecar.probe") in [(0, "draining\n"), (0, "drained\n")]
 
 
@@ -194,7 +195,7 @@ async def test_what_earlier_processes_left_is_swept_whatever_it_is(pod: Pod) -> 
     directory.listen(str(pod.directory), "12").close()  # of an earlier start of this very generation
     (pod.directory / "8.sock").touch()  # no socket at all
     await working(pod, 12, 7)
-    await eventually(lambda: os.listdir(pod.directory) == ["12.sock"], "the others swept")
+    await eventually(lambda: sorted(os.listdir(pod.directory)) == ["12.admin", "12.sock"], "the others swept")
     await answers(pod, "12")
 
 

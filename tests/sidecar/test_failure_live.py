@@ -119,9 +119,10 @@ async def test_when_both_have_ended_and_both_come_back_one_of_them_serves(pod: P
     predecessor, successor = await pod.start(1, 12), await pod.start(12, 1)
     for sidecar in (predecessor, successor):
         assert await sidecar.run("sidecar.hook") == (0, "")
-    serving = (await phases(predecessor, successor)).index("working")
-    others = {"silent", "draining", "drained"}
-    assert (await phases(predecessor, successor))[1 - serving] in others
+    await predecessor.saw("started")
+    found = await phases(predecessor, successor)
+    serving = found.index("working")
+    assert found[1 - serving] in {"silent", "draining", "drained"}
     client = await pod.client()
     assert (await client.get()).headers["x-sidecar-instance"] == ("1", "12")[serving]
     client.close()
