@@ -40,6 +40,12 @@ test: $(VENV)/ready-dev ## the project's own tests
 bench: $(VENV)/ready-bench ## the sidecar's speed beside Envoy, HAProxy and nginx (wrk); writes benchmarks/results.md
 	$(BIN)/python -m benchmarks.speed
 
+cases: $(VENV)/ready-dev ## which test stands for which case of a hand-over (docs/handover-cases.md)
+	$(BIN)/python -m tests.cases
+
+fuzz: $(VENV)/ready-dev ## every parser of bytes from outside, for FUZZ_SECONDS (60 for all)
+	PYTHONPATH=images/sidecar/base $(BIN)/python -m tests.fuzz
+
 check: $(VENV)/ready-dev ## ruff, mypy --strict, import contracts; edits nothing
 	$(BIN)/ruff check --no-cache $(SOURCES)
 	$(BIN)/ruff format --check --no-cache $(SOURCES)
@@ -54,4 +60,4 @@ clean: ## remove the virtual environment and caches, keep reports/
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup e2e test bench check fmt clean
+.PHONY: help setup e2e test bench check fmt clean cases fuzz

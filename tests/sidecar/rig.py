@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import socket
@@ -180,6 +181,18 @@ class App:
                 writer.write(b"5\r\n%04d\n\r\n" % number)
                 await writer.drain()
                 await asyncio.sleep(0.02)
+            writer.write(b"0\r\n\r\n")
+            return True
+        elif path == "/events":  # server-sent events, until the test lets them end
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n")
+            writer.write(b"Transfer-Encoding: chunked\r\n\r\n")
+            for number in itertools.count():
+                event = b"data: %d\n\n" % number
+                writer.write(b"%x\r\n%b\r\n" % (len(event), event))
+                await writer.drain()
+                if self.released.is_set():
+                    break
+                await asyncio.sleep(0.01)
             writer.write(b"0\r\n\r\n")
             return True
         elif path == "/hold":  # answers when the test lets it

@@ -29,6 +29,7 @@ async def asked(port: int, request: bytes) -> tuple[int, dict[str, str], str]:
     return answer.status, answer.headers, answer.body.decode()
 
 
+@pytest.mark.case(7)
 async def test_every_process_answers_on_a_path_of_its_own_whatever_its_part(pod: Pod) -> None:
     idle, working = await pod.start(0, 1), await pod.start(1, 0)
     await idle.saw("started")
@@ -43,6 +44,7 @@ async def test_every_process_answers_on_a_path_of_its_own_whatever_its_part(pod:
     assert list(pod.directory.iterdir()) == []
 
 
+@pytest.mark.case(12)
 async def test_paths_of_killed_processes_are_swept_by_the_next_that_serves(pod: Pod) -> None:
     killed = await pod.start(1, 0)
     await killed.saw("accepting")
@@ -55,6 +57,7 @@ async def test_paths_of_killed_processes_are_swept_by_the_next_that_serves(pod: 
     )
 
 
+@pytest.mark.case(7)
 async def test_the_configured_listener_is_handed_over_and_holds_up_no_drain(pod: Pod) -> None:
     port = free_port()
     predecessor = await pod.start(1, 0, SIDECAR_ADMIN=f"127.0.0.1:{port}")

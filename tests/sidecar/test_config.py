@@ -14,6 +14,7 @@ from sidecar.errors import ConfigError
 from sidecar.listener import Kind
 
 
+@pytest.mark.trap(8, 11)
 def test_an_empty_environment_has_sane_defaults() -> None:
     config = read({})
     assert [listener.address for listener in config.listeners] == [Address("inet", "0.0.0.0", 9091)]
@@ -36,6 +37,12 @@ def test_an_empty_environment_has_sane_defaults() -> None:
 def test_addresses_are_read(text: str, address: Address) -> None:
     assert parse(text, "X") == address
     assert parse(str(address), "X") == address
+
+
+def test_a_path_need_not_be_text() -> None:
+    for name in ("SIDECAR_LISTEN", "SIDECAR_UPSTREAM"):
+        assert read({name: os.fsdecode(b"unix:/run/\xff")})
+    assert read({"SIDECAR_HANDOVER_DIR": os.fsdecode(b"/run/\xff")}).directory == os.fsdecode(b"/run/\xff")
 
 
 def test_listeners_are_a_list() -> None:
@@ -103,6 +110,8 @@ def test_more_connections_than_descriptors_are_a_wrong_environment(monkeypatch: 
         ("SIDECAR_LISTEN", "0.0.0.0:65536"),
         ("SIDECAR_LISTEN", "0.0.0.0:1,0.0.0.0:1"),
         ("SIDECAR_LISTEN", "unix:relative"),
+        ("SIDECAR_LISTEN", "unix:/a\nb,unix:/a\nb"),
+        ("SIDECAR_LISTEN", ",".join(f"unix:/{number}" for number in range(254))),
         ("SIDECAR_UPSTREAM", "unix:/" + "a" * 108),
         ("SIDECAR_UPSTREAM", ""),
         ("SIDECAR_OUTBOUND", "0.0.0.0:15001"),

@@ -21,11 +21,13 @@ def where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "dir"
 
 
+@pytest.mark.trap(11)
 def test_the_directory_is_made_for_this_user_alone(where: str) -> None:
     assert os.stat(where).st_mode & 0o777 == 0o700
     directory.ensure(where)
 
 
+@pytest.mark.case(13)
 @pytest.mark.parametrize("mode", [0o701, 0o770, 0o777, 0o1777])
 def test_a_directory_that_others_could_use_is_refused(where: str, mode: int) -> None:
     os.chmod(where, mode)
@@ -33,6 +35,8 @@ def test_a_directory_that_others_could_use_is_refused(where: str, mode: int) -> 
         directory.ensure(where)
 
 
+@pytest.mark.case(13, 14)
+@pytest.mark.trap(12)
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
 def test_a_directory_of_another_user_is_refused(where: str) -> None:
     os.chown(where, 12345, 12345)
@@ -40,6 +44,7 @@ def test_a_directory_of_another_user_is_refused(where: str) -> None:
         directory.ensure(where)
 
 
+@pytest.mark.case(12, 14)
 def test_a_link_or_a_file_in_its_place_is_refused(where: str) -> None:
     os.symlink(where, "link")
     Path("file").touch()
@@ -50,6 +55,7 @@ def test_a_link_or_a_file_in_its_place_is_refused(where: str) -> None:
         directory.ensure("missing/dir")
 
 
+@pytest.mark.case(12)
 def test_a_process_replaces_the_path_of_its_own_generation_and_it_is_live_at_once(where: str) -> None:
     with directory.listen(where, "7"):
         pass  # ended without removing its path
@@ -61,6 +67,7 @@ def test_a_process_replaces_the_path_of_its_own_generation_and_it_is_live_at_onc
         assert os.listdir(where) == ["7.sock"]
 
 
+@pytest.mark.case(12)
 def test_an_ending_process_leaves_the_path_of_its_replacement_alone(where: str) -> None:
     path = directory.path_of(where, "7")
     with directory.listen(where, "7"):
@@ -72,6 +79,7 @@ def test_an_ending_process_leaves_the_path_of_its_replacement_alone(where: str) 
             assert not os.path.exists(path)
 
 
+@pytest.mark.case(12)
 def test_sweeping_removes_the_dead_and_spares_the_living(where: str) -> None:
     for use in (directory.CONTROL, directory.ADMIN):
         directory.listen(where, "1", use).close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+import operator
 
 import pytest
 from hypothesis import given
@@ -11,44 +11,37 @@ from hypothesis import strategies as st
 
 from sidecar.errors import PeerHandoverError
 from sidecar.handover import frames
+from tests.sidecar.formats import ALL, RELEASED, Released
 
-# Frames of the first release, byte for byte: a later one has to understand them.
-RELEASED: dict[bytes, tuple[int, dict[str, Any]]] = {
-    b'HU\x01\x10\x00\x00\x00\x3d{"protocols":[1],"generation":"5001","release":"v2","x":null}': (
-        frames.REQUEST,
-        {"protocols": [1], "generation": "5001", "release": "v2", "x": None},
-    ),
-    b'HU\x01\x11\x00\x00\x00\x51{"protocol":1,"listeners":'
-    b'[{"family":"inet","kind":"stream","host":"","port":1}]}': (
-        frames.OFFER,
-        {"protocol": 1, "listeners": [{"family": "inet", "kind": "stream", "host": "", "port": 1}]},
-    ),
-    b"HU\x01\x12\x00\x00\x00\x02{}": (frames.PREPARED, {}),
-    b"HU\x01\x13\x00\x00\x00\x02{}": (frames.ACCEPT, {}),
-    b"HU\x01\x14\x00\x00\x00\x02{}": (frames.ACCEPTING, {}),
-    b"HU\x01\x15\x00\x00\x00\x02{}": (frames.COMMIT, {}),
-    b'HU\x01\x16\x00\x00\x00\x0a{"told":3}': (frames.DRAINED, {"told": 3}),
-    b"HU\x01\x17\x00\x00\x00\x02{}": (frames.RELEASED, {}),
-    b'HU\x01\x1f\x00\x00\x00\x11{"reason":"busy"}': (frames.ABORT, {"reason": "busy"}),
-    b"HU\x01\x01\x00\x00\x00\x02{}": (frames.WATCH, {}),
-    b'HU\x01\x02\x00\x00\x00\x10{"settled":true}': (frames.STATE, {"settled": True}),
-}
+RECORDS = [frame.record for frame in ALL]
+NAME = operator.attrgetter("name")
 
 
-@pytest.mark.parametrize("record", RELEASED)
-def test_released_frames_are_read_and_written_byte_for_byte(record: bytes) -> None:
-    kind, body = RELEASED[record]
-    assert frames.decode(record) == frames.Frame(kind, body)
-    assert frames.encode(kind, body) == record
+@pytest.mark.parametrize("frame", ALL, ids=NAME)
+def test_released_frames_are_read_as_they_were_meant(frame: Released) -> None:
+    assert frames.decode(frame.record) == frames.Frame(frame.kind, frame.body, frame.data)
 
 
-@pytest.mark.parametrize("record", RELEASED)
+@pytest.mark.parametrize("frame", RELEASED[frames.PROTOCOLS[-1]].values(), ids=NAME)
+def test_frames_of_this_release_are_written_as_its_peers_will_read_them(frame: Released) -> None:
+    written = frames.carry(frame.body["number"], frame.data) if frame.data else [frames.encode(*frame[1:3])]
+    assert written == [frame.record]
+
+
+def test_every_protocol_and_every_kind_of_frame_is_kept_as_data() -> None:
+    assert tuple(RELEASED) == frames.PROTOCOLS
+    assert {frame.kind for frame in ALL} == frames.KNOWN
+
+
+@pytest.mark.case(10)
+@pytest.mark.parametrize("record", RECORDS)
 def test_a_frame_cut_at_any_byte_is_refused(record: bytes) -> None:
     for cut in range(len(record)):
         with pytest.raises(PeerHandoverError):
             frames.decode(record[:cut])
 
 
+@pytest.mark.case(10)
 @pytest.mark.parametrize(
     "record",
     [
@@ -76,6 +69,7 @@ def test_random_bytes_are_refused_and_never_anything_else(data: bytes) -> None:
         frames.decode(data)
 
 
+@pytest.mark.case(10)
 @pytest.mark.parametrize(
     "body",
     [
@@ -92,6 +86,28 @@ def test_random_bytes_are_refused_and_never_anything_else(data: bytes) -> None:
 def test_an_offer_that_cannot_be_taken_is_refused(body: dict[str, object]) -> None:
     with pytest.raises(PeerHandoverError):
         frames.listeners(body)
+
+
+ROW = {"kind": "http1", "listener": "a:1", "state": {}, "size": 0, "descriptors": 1}
+
+
+@pytest.mark.case(10, 32)
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"first": 0, "connections": []},
+        {"first": -1, "connections": [ROW]},
+        {"first": 2**63, "connections": [ROW]},
+        {"first": 0, "connections": [ROW, 1]},
+        *({"first": 0, "connections": [{**ROW, "size": size}]} for size in (-1, "0", None)),
+        *({"first": 0, "connections": [{**ROW, "descriptors": number}]} for number in (0, -1, 254, 10**12)),
+        *({"first": 0, "connections": [{**ROW, name: 1}]} for name in ("kind", "listener", "state")),
+    ],
+)
+def test_a_move_that_cannot_be_taken_is_refused(body: dict[str, object]) -> None:
+    with pytest.raises(PeerHandoverError):
+        frames.connections(body)
 
 
 def test_an_offer_may_hold_fields_that_are_not_known_yet() -> None:

@@ -106,6 +106,7 @@ async def working(
     return sidecar
 
 
+@pytest.mark.case(5, 23, 25, 32)
 async def test_a_handover_under_load_loses_and_closes_nothing(pod: Pod) -> None:
     predecessor = await working(pod)
     load = Load(pod)
@@ -126,6 +127,7 @@ async def test_a_handover_under_load_loses_and_closes_nothing(pod: Pod) -> None:
     assert await predecessor.end() == 0
 
 
+@pytest.mark.case(12, 21)
 async def test_handovers_alternate_for_ever_and_leave_nothing_behind(pod: Pod) -> None:
     sidecar, version = await working(pod), 1
     load = Load(pod)
@@ -142,6 +144,7 @@ async def test_handovers_alternate_for_ever_and_leave_nothing_behind(pod: Pod) -
     assert os.listdir(pod.directory) == []
 
 
+@pytest.mark.case(31)
 async def test_a_request_under_way_is_finished_and_cut_only_at_the_deadline(pod: Pod) -> None:
     predecessor = await working(pod, SIDECAR_DRAIN_DEADLINE_S="1.5")
     finished, cut = await pod.client(), await pod.client()
@@ -159,6 +162,8 @@ async def test_a_request_under_way_is_finished_and_cut_only_at_the_deadline(pod:
     assert await successor.run("sidecar.hook") == (0, "")
 
 
+@pytest.mark.case(12)
+@pytest.mark.trap(6)
 async def test_a_successor_that_finds_nobody_binds_and_stale_paths_mean_nothing(pod: Pod) -> None:
     dead = await working(pod, 1, 0)
     await dead.end(signal.SIGKILL)
@@ -171,6 +176,7 @@ async def test_a_successor_that_finds_nobody_binds_and_stale_paths_mean_nothing(
     )
 
 
+@pytest.mark.case(16, 20)
 async def test_the_predecessor_accepts_again_when_the_successor_is_killed_after_the_commit(pod: Pod) -> None:
     predecessor = await working(pod)
     for attempt in (1, 2):  # the container restarts and takes over again: no stuck state
@@ -184,6 +190,7 @@ async def test_the_predecessor_accepts_again_when_the_successor_is_killed_after_
         client.close()
 
 
+@pytest.mark.case(3, 16)
 async def test_a_successor_that_is_told_to_end_gives_everything_back(pod: Pod) -> None:
     predecessor = await working(pod)
     successor = await working(pod, 12, 1)
@@ -198,6 +205,7 @@ async def test_a_successor_that_is_told_to_end_gives_everything_back(pod: Pod) -
     client.close()
 
 
+@pytest.mark.case(21)
 async def test_a_retired_predecessor_does_not_come_back_when_its_successor_ends_in_turn(pod: Pod) -> None:
     first = await working(pod)
     second = await working(pod, 2, 1)
@@ -212,6 +220,7 @@ async def test_a_retired_predecessor_does_not_come_back_when_its_successor_ends_
     assert await third.end() == 0
 
 
+@pytest.mark.case(9, 10, 11, 15, 20)
 @pytest.mark.parametrize("step", ["nothing", "request", "prepared", "accepting"])
 @pytest.mark.parametrize("end", ["dies", "is silent", "talks nonsense"])
 async def test_a_successor_that_fails_before_the_commit_changes_nothing(
@@ -256,6 +265,7 @@ async def test_a_successor_that_fails_before_the_commit_changes_nothing(
     await predecessor.saw("commit")
 
 
+@pytest.mark.case(10)
 async def test_a_peer_with_no_common_protocol_is_refused_with_a_reason(pod: Pod) -> None:
     predecessor = await working(pod)
     sock = directory.connect(directory.path_of(str(pod.directory), "1"), 1)
@@ -269,6 +279,7 @@ async def test_a_peer_with_no_common_protocol_is_refused_with_a_reason(pod: Pod)
     assert "protocols" in (await predecessor.saw("handover_aborted"))["reason"]
 
 
+@pytest.mark.case(10)
 @pytest.mark.parametrize(
     "offer", ["no descriptor", "a file", "not listening", "another address", "a datagram socket"]
 )
@@ -308,6 +319,7 @@ async def test_a_successor_refuses_what_is_not_the_listener(pod: Pod, offer: str
     assert successor.events("handover_aborted")
 
 
+@pytest.mark.case(1, 18)
 async def test_a_predecessor_that_dies_after_the_offer_leaves_its_queue_to_the_successor(pod: Pod) -> None:
     directory.ensure(str(pod.directory))
     loop = asyncio.get_running_loop()
@@ -331,6 +343,7 @@ async def test_a_predecessor_that_dies_after_the_offer_leaves_its_queue_to_the_s
     assert await successor.run("sidecar.hook") == (0, "")
 
 
+@pytest.mark.case(17)
 async def test_a_hook_that_cannot_get_the_port_fails_with_one_line_and_the_holder_serves_on(pod: Pod) -> None:
     predecessor = await working(pod)
     # Another user's directory: nobody answers there, and the port is in use.
@@ -346,6 +359,7 @@ async def test_a_hook_that_cannot_get_the_port_fails_with_one_line_and_the_holde
     assert predecessor.events("handover_requested") == []
 
 
+@pytest.mark.trap(4)
 async def test_the_hook_may_run_before_the_process_and_ignores_what_earlier_ones_left(pod: Pod) -> None:
     await working(pod)
     directory.listen(str(pod.directory), "12").close()  # an earlier start of this very generation
@@ -375,6 +389,7 @@ async def test_the_hook_waits_for_the_drain(pod: Pod) -> None:
     client.close()
 
 
+@pytest.mark.trap(5)
 async def test_after_the_commit_the_hook_succeeds_even_if_the_process_dies(
     pod: Pod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -399,6 +414,7 @@ async def test_after_the_commit_the_hook_succeeds_even_if_the_process_dies(
     client.close()
 
 
+@pytest.mark.trap(8)
 @pytest.mark.parametrize(("version", "alt"), [(None, None), (5, 0), (5, None)])
 async def test_a_first_start_binds_and_its_hook_returns_when_it_listens(
     pod: Pod, version: int | None, alt: int | None
@@ -423,6 +439,7 @@ async def test_version_zero_idles_serves_nothing_and_ends_at_once(pod: Pod) -> N
     assert await sidecar.end() == 0
 
 
+@pytest.mark.case(19)
 async def test_a_predecessor_that_restarts_in_mid_upgrade_is_silent_while_the_successor_serves(
     pod: Pod,
 ) -> None:
@@ -443,6 +460,7 @@ async def test_a_predecessor_that_restarts_in_mid_upgrade_is_silent_while_the_su
     await restarted.saw("drained")
 
 
+@pytest.mark.case(7)
 async def test_ipv6_and_unix_listeners_are_handed_over_too(pod: Pod) -> None:
     path = str(pod.directory.parent / "in.sock")
     listen = f"127.0.0.1:{pod.port},[::1]:{pod.port},unix:{path}"
@@ -479,6 +497,7 @@ def test_a_wrong_environment_is_one_line_and_exit_code_2(name: str, value: str, 
     assert name.encode() in found.stderr
 
 
+@pytest.mark.case(13)
 async def test_a_directory_open_to_others_is_refused_before_anything_is_bound(pod: Pod) -> None:
     pod.directory.mkdir(mode=0o777)
     pod.directory.chmod(0o777)

@@ -263,6 +263,8 @@ REFUSED = {
     "no name": (b"GET / HTTP/1.1\r\nHost: a\r\n: x\r\n\r\n", 400),
     "a bare LF in a field": (b"GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n", 400),
     "a bare LF in the request line": (b"GET / HTTP/1.1\nHost: a\r\n\r\n", 400),
+    "a bare LF in the target": (b"GET /\nX: HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    "a bare LF in an absolute target": (b"GET http://a/\nX: HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     "a bare CR": (b"GET / HTTP/1.1\r\nHost: a\rX: b\r\n\r\n", 400),
     "NUL": (b"GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", 400),
     "no Host": (b"GET / HTTP/1.1\r\n\r\n", 400),
@@ -365,6 +367,9 @@ def test_the_answers_framing_is_read(
         b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\r\n",
         b"HTTP/1.1 200 OK\nX: a\r\n\r\n",
         b"HTTP/2.0 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 a\0b\r\n\r\n",
+        b"HTTP/1.1 200 a\x1bb\r\n\r\n",
+        b"HTTP/1.1 099 Early\r\n\r\n",
         b"nonsense\r\n\r\n",
     ],
 )

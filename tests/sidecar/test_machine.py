@@ -166,6 +166,7 @@ def test_an_undisturbed_handover_overlaps_and_commits(protocol: int, moved: int)
     assert (serving.machine.state, arriving.machine.state) == (State.DRAINED, State.SETTLED)
 
 
+@pytest.mark.case(16)
 @pytest.mark.parametrize("state", [State.DRAINING, State.DRAINED])
 def test_the_predecessor_accepts_again_when_the_successor_ends_after_the_commit(state: State) -> None:
     machine = Machine(PREDECESSOR, state)
@@ -173,6 +174,7 @@ def test_the_predecessor_accepts_again_when_the_successor_ends_after_the_commit(
     assert machine.state is State.SERVING
 
 
+@pytest.mark.case(21)
 def test_a_predecessor_that_was_released_never_accepts_again() -> None:
     machine = Machine(PREDECESSOR, State.DRAINED)
     assert machine.step(Event.RELEASED) == (Do.TAKE_BACK, Do.HANG_UP)
@@ -181,6 +183,7 @@ def test_a_predecessor_that_was_released_never_accepts_again() -> None:
     assert machine.state is State.RETIRED
 
 
+@pytest.mark.case(11, 15, 16, 18, 20)
 @pytest.mark.parametrize("table", [PREDECESSOR, SUCCESSOR])
 def test_an_illegal_step_changes_nothing(
     table: dict[tuple[State, Event], tuple[State, tuple[Do, ...]]],

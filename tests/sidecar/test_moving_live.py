@@ -17,6 +17,7 @@ from tests.sidecar.test_handover_live import working
 pytestmark = pytest.mark.integration
 
 
+@pytest.mark.case(23, 25, 32)
 async def test_idle_and_unused_connections_are_served_by_the_successor_and_nobody_is_told(pod: Pod) -> None:
     predecessor = await working(pod)
     clients = [await pod.client() for _ in range(100)]
@@ -35,6 +36,7 @@ async def test_idle_and_unused_connections_are_served_by_the_successor_and_nobod
     assert await predecessor.end() == 0
 
 
+@pytest.mark.case(32)
 async def test_a_busy_connection_moves_after_its_answer_with_the_requests_behind_it(pod: Pod) -> None:
     predecessor = await working(pod)
     client = await pod.client()
@@ -52,6 +54,7 @@ async def test_a_busy_connection_moves_after_its_answer_with_the_requests_behind
     client.close()
 
 
+@pytest.mark.case(32)
 async def test_half_a_head_and_half_a_pipelined_request_travel_with_the_connection(pod: Pod) -> None:
     predecessor = await working(pod)
     head = b"POST /echo HTTP/1.1\r\nHost: a\r\nx-request-id: half\r\nContent-Length: 4\r\n\r\nbody"
@@ -72,6 +75,7 @@ async def test_half_a_head_and_half_a_pipelined_request_travel_with_the_connecti
     assert pod.app.executed["half"] == len(clients)
 
 
+@pytest.mark.case(27, 32)
 async def test_an_upload_that_straddles_the_handover_is_whole_and_then_moves(pod: Pod) -> None:
     predecessor = await working(pod)
     client = await pod.client()
@@ -89,6 +93,7 @@ async def test_an_upload_that_straddles_the_handover_is_whole_and_then_moves(pod
     client.close()
 
 
+@pytest.mark.case(15, 32)
 async def test_what_the_successor_did_not_acknowledge_is_served_by_the_predecessor(pod: Pod) -> None:
     predecessor = await working(pod)
     clients = [await pod.client() for _ in range(40)]
@@ -106,6 +111,7 @@ async def test_what_the_successor_did_not_acknowledge_is_served_by_the_predecess
         client.close()
 
 
+@pytest.mark.case(15, 32)
 async def test_a_successor_that_dies_between_acknowledgements_takes_no_more_than_it_acknowledged(
     pod: Pod,
 ) -> None:
@@ -136,6 +142,7 @@ async def test_a_successor_that_dies_between_acknowledgements_takes_no_more_than
     assert lost == through + 1 == 32
 
 
+@pytest.mark.case(32)
 async def test_a_refused_connection_stays_and_is_told(pod: Pod) -> None:
     predecessor = await working(pod)
     clients = [await pod.client() for _ in range(3)]
@@ -163,6 +170,7 @@ async def test_a_refused_connection_stays_and_is_told(pod: Pod) -> None:
     successor.close()
 
 
+@pytest.mark.case(8, 32)
 async def test_more_connections_than_the_successor_has_room_for_are_told(pod: Pod) -> None:
     predecessor = await working(pod)
     clients = [await pod.client() for _ in range(60)]
@@ -183,6 +191,7 @@ async def test_more_connections_than_the_successor_has_room_for_are_told(pod: Po
     assert drained["moved"] + told == 60
 
 
+@pytest.mark.case(15, 16)
 async def test_a_successor_killed_while_connections_move_leaves_the_rest_with_the_predecessor(
     pod: Pod,
 ) -> None:
@@ -212,6 +221,7 @@ async def test_a_successor_killed_while_connections_move_leaves_the_rest_with_th
     fresh.close()
 
 
+@pytest.mark.case(7)
 async def test_a_listener_that_the_successor_does_not_want_is_closed_after_the_drain(pod: Pod) -> None:
     path = str(pod.directory.parent / "gone.sock")
     both = f"127.0.0.1:{pod.port},unix:{path}"

@@ -13,6 +13,7 @@ from tests.sidecar.test_handover_live import working
 pytestmark = pytest.mark.integration
 
 
+@pytest.mark.case(23, 25)
 async def test_a_connection_that_was_silent_over_the_handover_is_served_then_told(pod: Pod) -> None:
     predecessor = await working(pod)
     used, unused = await pod.client(), await pod.client()
@@ -32,6 +33,7 @@ async def test_a_connection_that_was_silent_over_the_handover_is_served_then_tol
     successor.close()
 
 
+@pytest.mark.case(31)
 async def test_connections_that_stay_silent_are_closed_and_counted_apart(pod: Pod) -> None:
     predecessor = await working(pod)
     client = await pod.client()

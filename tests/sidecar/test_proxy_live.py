@@ -226,6 +226,7 @@ async def test_connections_to_the_application_are_kept_and_used_again(client: Cl
     assert pod.app.connections == 1
 
 
+@pytest.mark.case(26)
 async def test_an_answer_before_the_bodys_end_is_followed_by_the_next_request(
     client: Client, pod: Pod
 ) -> None:

@@ -8,6 +8,7 @@ from sidecar.errors import ConfigError
 from sidecar.role import Role, role_of, versions
 
 
+@pytest.mark.trap(7, 8)
 @pytest.mark.parametrize(
     ("version", "alt", "role"),
     [
@@ -37,6 +38,7 @@ def test_equal_versions_have_no_order_and_are_refused() -> None:
         role_of(7, 7)
 
 
+@pytest.mark.trap(7)
 @pytest.mark.parametrize("text", ["-1", "x", "1.0", " 1", "0x1", "\u0661", "18446744073709551616", "9" * 30])
 def test_what_is_no_64_bit_number_is_refused_by_name(text: str) -> None:
     with pytest.raises(ConfigError, match="SIDECARSET_VERSION_ALT"):

@@ -38,7 +38,6 @@ class Acceptor:
         self._loop = asyncio.get_running_loop()
         self._accepting = False
         self._pause: asyncio.TimerHandle | None = None
-        sock.setblocking(False)
 
     def start(self) -> None:
         """Accepts from now on."""
@@ -73,6 +72,7 @@ class Acceptor:
             self._pause = None
 
     def _readable(self) -> None:
+        self.sock.setblocking(False)  # another holder may have changed what they share: accept would wait
         for _ in range(_BATCH):
             if self._host.capacity.full():
                 self._rest()

@@ -46,7 +46,7 @@ def parse(text: str, variable: str) -> Address:
     """`127.0.0.1:80`, `[::1]:80`, `localhost:80` or `unix:/path`; ConfigError names the variable."""
     if text.startswith("unix:"):
         path = text[5:]
-        if not path.startswith("/") or len(path.encode()) > 107:
+        if not path.startswith("/") or len(os.fsencode(path)) > 107:
             raise ConfigError(f"{variable}: {text!r} needs an absolute path of at most 107 bytes after unix:")
         return Address("unix", path)
     host, colon, port = text.rpartition(":")

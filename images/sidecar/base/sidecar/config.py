@@ -44,6 +44,7 @@ RELEASE_FILE = "/etc/sidecar-release"
 SAMPLE = "kruise-sample"  # the one value of MIGRATION_PROTOCOL
 SAMPLE_SOCKET = "/dev/shm/migrate.sock"  # fixed by the sample
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+MOST_LISTENERS = 253  # one message of a hand-over holds no more descriptors (the kernel's SCM_MAX_FD)
 
 
 class Config(NamedTuple):
@@ -83,7 +84,7 @@ def read(environment: Mapping[str, str]) -> Config:
     upstream = address.parse(environment.get("SIDECAR_UPSTREAM", "127.0.0.1:8080"), "SIDECAR_UPSTREAM")
     directory = environment.get("SIDECAR_HANDOVER_DIR") or f"/dev/shm/sidecar-{os.geteuid()}"
     if (
-        not directory.startswith("/") or len(directory.encode()) > 60
+        not directory.startswith("/") or len(os.fsencode(directory)) > 60
     ):  # a unix path holds 107, names need the rest
         raise ConfigError(
             f"SIDECAR_HANDOVER_DIR={directory!r} has to be an absolute path of at most 60 bytes"
@@ -134,16 +135,21 @@ def _listeners(environment: Mapping[str, str], upstream: Address) -> tuple[Liste
     if admin:
         found.append(Listener(_inside(admin, "SIDECAR_ADMIN"), Kind.ADMIN))
     addresses = [listener.address for listener in found]
+    if len(found) > MOST_LISTENERS:
+        raise ConfigError(
+            f"SIDECAR_LISTEN, SIDECAR_OUTBOUND, SIDECAR_TCP, SIDECAR_ADMIN: {len(found)} addresses are more "
+            f"than can be handed over; {MOST_LISTENERS} can"
+        )
     for one in addresses:
         if addresses.count(one) > 1:
             raise ConfigError(
-                f"SIDECAR_LISTEN, SIDECAR_OUTBOUND, SIDECAR_TCP, SIDECAR_ADMIN: {one} is given twice; "
+                f"SIDECAR_LISTEN, SIDECAR_OUTBOUND, SIDECAR_TCP, SIDECAR_ADMIN: {str(one)!r} is given twice; "
                 "leave one out"
             )
         loop = [str(other) for other in found if other.kind is Kind.TCP and _takes(one, other.target)]
         if loop:
             raise ConfigError(
-                f"SIDECAR_TCP: {loop[0]} has a target that is listened on here; give another port"
+                f"SIDECAR_TCP: {loop[0]!r} has a target that is listened on here; give another port"
             )
     return tuple(found)
 
@@ -240,7 +246,9 @@ def _release(path: str) -> str:
     except FileNotFoundError:
         return "unreleased"
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
+        raise ConfigError(f"{path!r} cannot be read: {error}") from error
     if not 1 <= len(release) <= 64 or not all(letter.isalnum() or letter in "._+-" for letter in release):
-        raise ConfigError(f"{path} holds {release!r}; a release has 1 to 64 letters, digits, dots and dashes")
+        raise ConfigError(
+            f"{path!r} holds {release!r}; a release has 1 to 64 letters, digits, dots and dashes"
+        )
     return release

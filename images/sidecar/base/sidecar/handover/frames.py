@@ -166,7 +166,7 @@ def _row(row: object) -> Row:
             and isinstance(found.size, int)
             and isinstance(found.descriptors, int)
             and found.size >= 0
-            and found.descriptors > 0
+            and 0 < found.descriptors <= MAX_DESCRIPTORS
         ):
             return found
     raise PeerHandoverError(f"a move holds a connection that is described wrongly: {row!r:.200}")

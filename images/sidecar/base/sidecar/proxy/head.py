@@ -37,6 +37,8 @@ HOST = re.compile(rb"(?:[A-Za-z0-9._~%!$&'()*+;=-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]
 _PROTOCOL = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:/[!#$%&'*+\-.^_`|~0-9A-Za-z]+)?")
 # HTTP itself: requests of a later version would go past this proxy unseen.
 _NO_UPGRADES = frozenset({b"h2c", b"h2", b"http"})
+# RFC 9112, section 4. llhttp lets every byte pass in the reason, NUL too.
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}(?: [\t\x20-\x7e\x80-\xff]*)?\r\n")
 _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#@]+)([/?].*|)", re.DOTALL)
 # What one hop's Connection may name without it being a field of that name.
 _NOT_NAMES = frozenset({b"close", b"keep-alive", b"upgrade", b"te", b"http2-settings"})
@@ -103,7 +105,8 @@ def request(head: bytes, forwarded: bytes, outbound: bool = False) -> Request:
     pieces = _OF_REQUEST.split(head[:-4])
     line, _, plain = pieces[0].partition(b"\r\n")
     parts = line.split(b" ")
-    if len(parts) != 3:
+    # After a bare LF llhttp takes the rest of the line for a field of an HTTP/0.9 request.
+    if len(parts) != 3 or b"\n" in line:
         raise RefusedError(400, "malformed")
     method, target, version = parts
     old = version == b"HTTP/1.0"
@@ -209,10 +212,9 @@ def response(head: bytes, asked: Request) -> Response:
         raise BadResponseError(str(error)) from None
     pieces = _OF_RESPONSE.split(head[:-4])
     start = pieces[0]
-    version, code = start[:9], start[9:12]
-    if version not in (b"HTTP/1.1 ", b"HTTP/1.0 ") or not code.isdigit():
+    if not _STATUS_LINE.match(head):
         raise BadResponseError("no HTTP/1 status line")
-    status = int(code)
+    version, status = start[:9], int(start[9:12])
     length = UNTIL_CLOSE
     reusable = version == b"HTTP/1.1 "
     framing, names, upgrades = b"", b"", b""

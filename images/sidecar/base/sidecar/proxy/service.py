@@ -137,7 +137,14 @@ class Service:
         """Whether `unpack` can serve this; looks at what is small, and answers at once."""
         if parcel.kind == Tunnel.kind:
             return tunnel.can_take(parcel)
-        return parcel.kind in self.moves() and listener.kind in (Kind.INBOUND, Kind.OUTBOUND)
+        peer = parcel.state.get("peer", "unknown")  # goes into a header field
+        return (
+            parcel.kind in self.moves()
+            and listener.kind in (Kind.INBOUND, Kind.OUTBOUND)
+            and isinstance(peer, str)
+            and peer.isascii()
+            and peer.isprintable()
+        )
 
     def unpack(self, parcel: Parcel, listener: Listener, sockets: Sequence[socket.socket]) -> None:
         """Serves a connection that the predecessor has packed; the sockets are this process's, non-blocking.
