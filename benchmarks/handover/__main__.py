@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from benchmarks.handover import accept_pause, http1_row, http2_row, idle_move, loads
+from benchmarks.handover import accept_pause, crash, http1_row, http2_row, idle_move, loads
 from benchmarks.handover.children import NotSeen
 from benchmarks.handover.results import Row, all_held, markdown, table
 from benchmarks.handover.scene import Tell
@@ -31,6 +31,7 @@ PARTS: dict[str, Part] = {
     "http1": lambda handovers, connections, tell: http1_row.measure(handovers, tell),
     "http2": lambda handovers, connections, tell: http2_row.measure(handovers, tell),
     "accept": lambda handovers, connections, tell: accept_pause.measure(handovers, tell),
+    "crash": lambda handovers, connections, tell: crash.measure(tell),
 }
 
 

@@ -46,9 +46,15 @@ class Idle:
             await self._ask(connection, client, sequence, http1.get(f"{client.name}-{sequence}"))
 
     async def post(self) -> dict[str, int]:
-        """Each connection POSTs once, whether it is still open or not; answers by release."""
+        """Each connection that has not failed yet POSTs, open or not; answers by release."""
         self._releases.clear()
-        await asyncio.gather(*(self._post(connection, client) for connection, client in self._connections))
+        await asyncio.gather(
+            *(
+                self._post(connection, client)
+                for connection, client in self._connections
+                if not client.failures
+            )
+        )
         return dict(self._releases)
 
     async def _post(self, connection: Connection, client: Client) -> None:

@@ -41,7 +41,7 @@ async def measure(connections: int, tell: Tell) -> list[Row]:
     moved = handover.counts.get("moved", 0)
     bulk = after(handover.predecessor, "connections_moved", handover.requested)
     took = handover.drained - handover.requested
-    by_successor = posted["releases"].get(stage.relay.release, 0)
+    by_successor = posted["releases"].get(stage.relay.release_of(handover.successor), 0)
     laps = [Lap(handover, standing, standing, standing, 0)]
     rows = [
         Row(

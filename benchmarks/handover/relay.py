@@ -14,7 +14,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
 
-from benchmarks.handover.children import SIDECAR, Child, Children
+from benchmarks.handover.children import ROOT, SIDECAR, Child, Children
 
 RELEASES = ("v1", "v2")
 DRAINED_S = 40.0  # longer than the drain's deadline
@@ -57,12 +57,14 @@ class Relay:
     """The sidecars of one pod: an address, a directory, the one that works."""
 
     working: Child
+    """The one that serves, as far as hand-overs went well."""
 
     def __init__(self, children: Children, directory: Path, upstream: int, more: Mapping[str, str]) -> None:
         self._children, self._directory, self._more = children, directory, more
         self._upstream = upstream
         self.port = free_port()
-        self.version = 0
+        self._version = 0  # of the process started last
+        self._versions: dict[Child, int] = {}
         for release in RELEASES:
             (directory / f"release-{release}").write_text(f"{release}\n")
 
@@ -73,38 +75,41 @@ class Relay:
 
     async def start(self, module: str = "sidecar", **more: str) -> Child:
         """The next version's process, whose predecessor is the working one; does not wait for it."""
-        alt, self.version = self.version, self.version + 1
+        alt = self._versions[self.working] if self._versions else 0
+        self._version += 1
+        release = RELEASES[(self._version - 1) % len(RELEASES)]
         environment = {
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": os.pathsep.join((str(SIDECAR), str(SIDECAR.parents[2]))),
+            "PYTHONPATH": f"{SIDECAR}{os.pathsep}{ROOT}",
             "SIDECAR_LISTEN": f"127.0.0.1:{self.port}",
             "SIDECAR_UPSTREAM": f"127.0.0.1:{self._upstream}",
             "SIDECAR_HANDOVER_DIR": str(self._directory / "shm"),
-            "SIDECAR_RELEASE_FILE": str(self._directory / f"release-{self.release}"),
-            "SIDECARSET_VERSION": str(self.version),
+            "SIDECAR_RELEASE_FILE": str(self._directory / f"release-{release}"),
+            "SIDECARSET_VERSION": str(self._version),
             "SIDECARSET_VERSION_ALT": str(alt),
             **self._more,
             **more,
         }
         command = [sys.executable, "-m", module]
-        return await self._children.start(f"sidecar {self.version}", command, environment)
+        child = await self._children.start(f"sidecar {self._version}", command, environment)
+        self._versions[child] = self._version
+        return child
 
-    @property
-    def release(self) -> str:
-        """Of the version started last."""
-        return RELEASES[(self.version - 1) % len(RELEASES)]
+    def release_of(self, child: Child) -> str:
+        """What its answers say."""
+        return RELEASES[(self._versions[child] - 1) % len(RELEASES)]
 
     async def hand_over(self) -> Handover:
         """Starts a successor and waits until the predecessor is drained; the predecessor lives on."""
         predecessor = self.working
-        before = len(predecessor.events("handover_requested"))
+        requests, drains = (len(predecessor.events(event)) for event in ("handover_requested", "drained"))
         spawned = monotonic()
         successor = await self.start()
         accepting = await successor.saw("accepting")
         await successor.saw("commit")
-        drained = await predecessor.saw("drained", within_s=DRAINED_S)
+        drained = await predecessor.saw("drained", drains + 1, within_s=DRAINED_S)
         await successor.saw("predecessor_drained")
-        requested = await predecessor.saw("handover_requested", before + 1)
+        requested = await predecessor.saw("handover_requested", requests + 1)
         committed = after(predecessor, "commit", requested["monotonic"])[0]  # its first was as a successor
         self.working = successor
         names = ("finished", "told", "moved", "forced", "forced_silent")

@@ -41,7 +41,7 @@ def counted(part: str, what: str, counts: dict[str, int], bound: int = 0) -> Row
     return Row(
         part,
         what,
-        f"{total:,} ({kinds})" if kinds else "0",
+        f"{total:,} ({kinds})" if kinds else f"{total:,}",
         f"<= {bound:,}" if bound else "0",
         total <= bound,
     )
