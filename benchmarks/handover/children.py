@@ -82,8 +82,10 @@ class Child:
 
     def send(self, number: int) -> None:
         """Sends a signal, unless it has ended."""
+        # Not by the process object: it would reap the process before asyncio does, which then has no exit code.
         if self.process.returncode is None:
-            self.process.send_signal(number)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.process.pid, number)
 
     async def end(self, number: int = signal.SIGTERM) -> int:
         """Ends it, with KILL if need be; its exit code, with everything read that it said."""
@@ -102,6 +104,12 @@ class Child:
         """Resident bytes."""
         pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+    @property
+    def busy(self) -> float:
+        """Processor seconds used so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     @property
     def descriptors(self) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from benchmarks.handover.children import Child
@@ -58,10 +59,12 @@ async def measure(tell: Tell) -> list[Row]:
     """Its rows."""
     rows = []
     for step in STEPS:
+        seen = []
         for time in range(1, TIMES + 1):
             tell(f"{PART}: {step.name}, {time} of {TIMES}")
             async with scene(tell) as stage:
-                rows += _rows(step, await _die(stage, step))
+                seen.append(await _die(stage, step))
+        rows += _rows(step, seen)
     return rows
 
 
@@ -128,19 +131,29 @@ def _lost(document: dict[str, Any]) -> int:
     return sum(bool(client["failures"] or client["ended"]) for client in document["clients"])
 
 
-def _rows(step: Step, seen: Seen) -> list[Row]:
+def _rows(step: Step, deaths: Sequence[Seen]) -> list[Row]:
     # What the successor accepted itself, or what was just being answered, dies with it as well.
-    in_flight = FRESH_CLIENTS
-    what = f"{seen.lost:,}; successor acknowledged {seen.acknowledged:,}, predecessor let go {seen.let_go:,}"
-    bound = f"<= {seen.acknowledged:,} + {in_flight} in flight"
+    in_flight = FRESH_CLIENTS * len(deaths)
+    acknowledged = sum(seen.acknowledged for seen in deaths)
+    lost = sum(seen.lost for seen in deaths)
+    left = CONNECTIONS * len(deaths) - sum(seen.idle_lost for seen in deaths)
+    served = sum(seen.served_on for seen in deaths), sum(seen.moved_later for seen in deaths)
+    let_go = sum(seen.let_go for seen in deaths)
+    twice = sum(seen.total.duplicated + seen.total.invented for seen in deaths)
     return [
-        Row(PART, f"{step.name}: lost", what, bound, seen.lost <= seen.acknowledged + in_flight),
         Row(
             PART,
-            f"{step.name}: idle ones served on by the predecessor, then by the next successor",
-            f"{seen.served_on:,}, {seen.moved_later:,}",
-            f"{CONNECTIONS - seen.idle_lost:,} each",
-            seen.served_on == seen.moved_later == CONNECTIONS - seen.idle_lost,
+            f"{step.name}: clients that lost something",
+            f"{lost:,}; acknowledged by the successor {acknowledged:,}, let go by the predecessor {let_go:,}",
+            f"<= {acknowledged:,} + {in_flight} in flight",
+            lost <= acknowledged + in_flight and let_go == acknowledged,
         ),
-        counted(PART, f"{step.name}: executed twice", {"": seen.total.duplicated + seen.total.invented}),
+        Row(
+            PART,
+            f"{step.name}: idle connections served on by the predecessor, then by the next successor",
+            f"{served[0]:,}, {served[1]:,}",
+            f"{left:,} each",
+            served == (left, left),
+        ),
+        counted(PART, f"{step.name}: requests executed twice", {"": twice}),
     ]

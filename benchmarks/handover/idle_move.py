@@ -26,7 +26,9 @@ async def measure(connections: int, tell: Tell) -> list[Row]:
         await stage.start_clients("accepting")
         await asyncio.sleep(SETTLE_S)
         holding = stage.relay.working.memory
+        before = stage.relay.working.busy
         handover = await stage.relay.hand_over()
+        busy = handover.predecessor.busy - before, handover.successor.busy
         tell(f"{PART}: moved")
         await asyncio.sleep(SETTLE_S)
         idle.tell("count")
@@ -80,6 +82,11 @@ async def measure(connections: int, tell: Tell) -> list[Row]:
         counted(PART, "requests failed", dict(total.failed)),
         counted(PART, "connections closed in all", dict(total.closed)),
         counted(PART, "requests executed twice", {"": total.duplicated}),
+        Row(
+            PART,
+            "processor time of the predecessor, and of the successor with its start",
+            f"{busy[0]:.2f} s, {busy[1]:.2f} s",
+        ),
         Row(PART, "memory of the predecessor for each", f"{(holding - bare) / max(1, opened):,.0f} bytes"),
         Row(PART, "memory of the successor for each", f"{(held - bare) / max(1, opened):,.0f} bytes"),
         *accept_pause.pause_rows(PART, [handover]),
