@@ -13,7 +13,7 @@ import sys
 import time
 from itertools import cycle
 
-from benchmarks.handover.http1 import expected
+from benchmarks.handover.http1 import bind_late, expected
 from benchmarks.handover.worker import Record, say, settings
 
 EVERY_S = 0.001
@@ -25,9 +25,8 @@ SOURCES = cycle([f"127.0.1.{last}" for last in range(1, 33)])
 def once(port: int, request: bytes, answer: bytes) -> str:
     """One connection; empty, or what failed."""
     with socket.socket() as sock:
-        sock.setsockopt(socket.IPPROTO_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT
         sock.settimeout(TIMEOUT_S)
-        sock.bind((next(SOURCES), 0))
+        bind_late(sock, next(SOURCES))
         try:
             sock.connect(("127.0.0.1", port))
             sock.sendall(request)

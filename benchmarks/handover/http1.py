@@ -9,11 +9,14 @@ import asyncio
 import hashlib
 import os
 import random
+import socket
+import struct
 from collections import deque
 from typing import NamedTuple, cast
 
 from benchmarks.handover.ledger import BROKEN, CLOSED, REFUSED, TOLD
 
+_IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h; the socket module does not name it
 ANSWER_S = 10.0  # a request without an answer for so long has failed
 _BODIES = os.urandom(256 * 1024)  # bodies are cut from it: making new ones costs more than sending
 
@@ -65,6 +68,16 @@ def _request(method: str, request_id: str, content: bytes) -> Request:
     return Request(head.encode() + b"\r\n" + content, expected(request_id, content))
 
 
+def bind_late(sock: socket.socket, source: str) -> None:
+    """Gives it an address, and leaves the port to connect().
+
+    That may take one that is in use towards somebody else; bind() may not, and with thousands of connections
+    it searches for long.
+    """
+    sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+    sock.bind((source, 0))
+
+
 class Connection(asyncio.Protocol):
     """One TCP connection. `ended` is empty while it lives, and when the client itself closes it."""
 
@@ -78,15 +91,17 @@ class Connection(asyncio.Protocol):
         self._over = False
 
     @classmethod
-    async def open(cls, port: int, source: str | None = None) -> Connection:
+    async def open(cls, port: int, source: str = "127.0.0.1") -> Connection:
         """Opens it; Ended if that fails."""
-        local = None if source is None else (source, 0)
+        loop = asyncio.get_running_loop()
+        sock = socket.socket()
         try:
-            _, connection = await asyncio.wait_for(
-                asyncio.get_running_loop().create_connection(cls, "127.0.0.1", port, local_addr=local),
-                ANSWER_S,
-            )
+            sock.setblocking(False)
+            bind_late(sock, source)
+            await asyncio.wait_for(loop.sock_connect(sock, ("127.0.0.1", port)), ANSWER_S)
+            _, connection = await loop.create_connection(cls, sock=sock)
         except (OSError, TimeoutError) as error:
+            sock.close()
             raise Ended(REFUSED) from error
         return connection
 
@@ -119,6 +134,13 @@ class Connection(asyncio.Protocol):
         """The client is done with it."""
         self._over = True
         self._transport.close()
+
+    def vanish(self) -> None:
+        """Closes with RST: leaves no port behind that the kernel keeps for a minute."""
+        sock = self._transport.get_extra_info("socket")
+        if not self._over and sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
 
     # -- asyncio.Protocol ------------------------------------------------------------------------------------
 

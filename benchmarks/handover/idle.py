@@ -83,6 +83,12 @@ class Idle:
                 client.end(connection.ended)
         return sum(bool(client.ended) for client in self.record.clients)
 
+    def end(self) -> None:
+        """Books what has ended, and ends all others."""
+        self.closed()
+        for connection, _ in self._connections:
+            connection.vanish()
+
     def say(self, event: str, **details: object) -> None:
         """Sums and details."""
         failed = sum(len(client.failures) for client in self.record.clients)
@@ -102,7 +108,7 @@ async def main() -> None:
             idle.say("counted")
         else:
             break
-    idle.closed()
+    idle.end()
     idle.record.save(given["path"])
     say("done")
 
