@@ -86,6 +86,7 @@ def main(handovers: int, connections: int, names: tuple[str, ...], results: Path
             else f" of {connections:,}: the hard limit of descriptors has no room for more"
         ),
         f"Linux {platform.release()}, {os.cpu_count()} processors, Python {platform.python_version()}; all on loopback",
+        f"Load average when it began: {os.getloadavg()[0]:.1f}",
         "Absolute times are those of this machine and of what else it did; clients, application and sidecars share it.",
     ]
     try:

@@ -12,7 +12,6 @@ from benchmarks.handover import row
 from benchmarks.handover.figures import Span, latency, split
 from benchmarks.handover.relay import Handover
 from benchmarks.handover.results import Row
-from benchmarks.handover.row import Lap
 from benchmarks.handover.scene import Tell, scene
 
 PART = "Accepting"
@@ -28,10 +27,11 @@ async def measure(count: int, tell: Tell) -> list[Row]:
         laps = await row.run(stage, count, PART)
         document, samples = await stage.stop_clients("accepting")
         total = await stage.reconciled([document])
+    handovers = [lap.handover for lap in laps]
     return [
         *row.client_rows(PART, total),
-        *pause_rows(PART, [lap.handover for lap in laps]),
-        *stall_rows(PART, samples, laps),
+        *pause_rows(PART, handovers),
+        *stall_rows(PART, samples, handovers),
     ]
 
 
@@ -51,10 +51,9 @@ def pause_rows(part: str, handovers: Sequence[Handover]) -> list[Row]:
     ]
 
 
-def stall_rows(part: str, samples: Mapping[str, Sequence[float]], laps: Sequence[Lap]) -> list[Row]:
+def stall_rows(part: str, samples: Mapping[str, Sequence[float]], handovers: Sequence[Handover]) -> list[Row]:
     """From the client: connect, request and answer, by what went on meanwhile."""
     times = samples.get("accepting", ())
-    handovers = [lap.handover for lap in laps]
     spans: dict[str, list[Span]] = {
         "while the successor's process starts": [(one.spawned, one.requested) for one in handovers],
         "in hand-overs": [(one.requested, one.drained) for one in handovers],
