@@ -11,6 +11,7 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import RequestReceived, StreamEnded
+from hyperframe.frame import HeadersFrame, PingFrame
 
 from benchmarks.handover import http1, http2
 from benchmarks.handover.http1 import Ended
@@ -131,6 +132,16 @@ def say_goaway(connection: H2Connection, stream: int) -> bool:
     return True
 
 
+def say_goaway_first(connection: H2Connection, stream: int) -> bool:
+    connection.close_connection(last_stream_id=2**31 - 1)
+    connection._data_to_send += PingFrame(0, b"still on").serialize()
+    headers = HeadersFrame(stream, connection.encoder.encode([(":status", "200")]))
+    headers.flags.add("END_HEADERS")
+    headers.flags.add("END_STREAM")
+    connection._data_to_send += headers.serialize()
+    return False
+
+
 def reset(connection: H2Connection, stream: int) -> bool:
     connection.reset_stream(stream, ErrorCodes.REFUSED_STREAM)
     return True
@@ -161,6 +172,15 @@ async def test_a_goaway_is_counted_and_ends_the_connection() -> None:
         assert stage.record.counts == {http2.GOAWAY: 1}
         with pytest.raises(Ended, match=TOLD):
             await connection.ask("a-2", b"")
+        connection.close()
+
+
+async def test_a_request_that_was_begun_before_a_goaway_still_gets_its_answer() -> None:
+    async with peer(http2_peer(say_goaway_first)) as port:
+        stage = Stage({"port": port})
+        connection = await http2.Connection.open(stage)
+        assert (await connection.ask("a-1", b"")).status == 200
+        assert stage.record.counts == {http2.GOAWAY: 1}
         connection.close()
 
 
