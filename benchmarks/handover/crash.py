@@ -31,6 +31,7 @@ class Step(NamedTuple):
     frame: str = ""
     nth: int = 1
     when: str = "before"
+    accepts: bool = False  # by then; what it accepted itself, and is just answering, dies with it as well
 
 
 STEPS = (
@@ -38,8 +39,8 @@ STEPS = (
     Step("with connections in hand, none acknowledged", "MOVED"),
     Step("between two acknowledgements", "MOVED", 20, "after"),
     Step("all idle ones acknowledged, not yet accepting", "ACCEPTING"),
-    Step("accepting, before the commit", "ACCEPTING", 1, "after"),
-    Step("after the commit, the predecessor drained"),
+    Step("accepting, before the commit", "ACCEPTING", 1, "after", accepts=True),
+    Step("after the commit, the predecessor drained", accepts=True),
 )
 
 
@@ -132,8 +133,7 @@ def _lost(document: dict[str, Any]) -> int:
 
 
 def _rows(step: Step, deaths: Sequence[Seen]) -> list[Row]:
-    # What the successor accepted itself, or what was just being answered, dies with it as well.
-    in_flight = FRESH_CLIENTS * len(deaths)
+    in_flight = FRESH_CLIENTS * len(deaths) if step.accepts else 0
     acknowledged = sum(seen.acknowledged for seen in deaths)
     lost = sum(seen.lost for seen in deaths)
     left = CONNECTIONS * len(deaths) - sum(seen.idle_lost for seen in deaths)
@@ -145,7 +145,7 @@ def _rows(step: Step, deaths: Sequence[Seen]) -> list[Row]:
             PART,
             f"{step.name}: clients that lost something",
             f"{lost:,}; acknowledged by the successor {acknowledged:,}, let go by the predecessor {let_go:,}",
-            f"<= {acknowledged:,} + {in_flight} in flight",
+            f"<= {acknowledged:,}" + (f" + {in_flight} in flight" if in_flight else ""),
             lost <= acknowledged + in_flight and let_go == acknowledged,
         ),
         Row(
