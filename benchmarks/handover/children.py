@@ -68,7 +68,10 @@ class Child:
         while not (found := check()):
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0 or self._reading.done():
-                last = [line.get("event") for line in self.lines[-5:]]
+                last = [
+                    " ".join(str(line[key]) for key in ("event", "reason") if key in line)
+                    for line in self.lines[-5:]
+                ]
                 raise NotSeen(f"{self.name} did not say {what} within {within_s:g} s; its last lines: {last}")
             self._changed.clear()
             with contextlib.suppress(TimeoutError):

@@ -142,6 +142,8 @@ class Connection(asyncio.Protocol):
         self._flush()
 
     def data_received(self, data: bytes) -> None:
+        if self._closed:
+            return
         try:
             events = self._h2.receive_data(data)
         except ProtocolError as error:
