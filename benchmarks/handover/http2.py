@@ -38,10 +38,8 @@ SILENCE_S = 1.6
 GOAWAY, RESET = "GOAWAY frames", "streams reset"
 
 # The library takes a GOAWAY for the end; but streams that have begun go on (RFC 9113, section 6.8).
-H2ConnectionStateMachine._transitions[ConnectionState.CLIENT_OPEN, ConnectionInputs.RECV_GOAWAY] = (
-    None,
-    ConnectionState.CLIENT_OPEN,
-)
+for _state in (ConnectionState.IDLE, ConnectionState.CLIENT_OPEN):
+    H2ConnectionStateMachine._transitions[_state, ConnectionInputs.RECV_GOAWAY] = (None, _state)
 
 
 class Exchange:
