@@ -90,9 +90,10 @@ class Idle:
             connection.vanish()
 
     def say(self, event: str, **details: object) -> None:
-        """Sums and details."""
+        """Sums and details; a connection that was never answered to is not open, whatever the kernel says."""
         failed = sum(len(client.failures) for client in self.record.clients)
-        say(event, open=len(self._connections), closed=self.closed(), failed=failed, **details)
+        answered = sum(bool(client.answered) for client in self.record.clients)
+        say(event, open=answered, closed=self.closed(), failed=failed, **details)
 
 
 async def main() -> None:

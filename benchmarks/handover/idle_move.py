@@ -14,6 +14,7 @@ from benchmarks.handover.scene import DONE_S, Scene, Tell, scene
 PART = "Idle connections"
 MOVED_S = 1.0
 SETTLE_S = 1.0
+FRESH = 100  # connections that may come besides
 
 
 class Move(NamedTuple):
@@ -27,7 +28,8 @@ class Move(NamedTuple):
 
 async def measure(connections: int, tell: Tell) -> list[Row]:
     """Its rows: one hand-over with nothing else going on, and one while others open connections."""
-    async with scene(tell) as stage:
+    limit = {"SIDECAR_MAX_CONNECTIONS": str(connections + FRESH)}  # by default half of the descriptors
+    async with scene(tell, lambda app: limit) as stage:
         await asyncio.sleep(SETTLE_S)
         bare = stage.relay.working.memory
         idle = await stage.start_clients("idle", connections=connections)
