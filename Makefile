@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with PYTHON=…"; exit 1; }
@@ -33,6 +33,9 @@ setup: $(VENV)/ready ## virtual environment with the pinned dependencies
 
 e2e: $(VENV)/ready ## the main job: hot upgrades under load, and its negative control (CLUSTER=embedded)
 	$(BIN)/python -m pytest e2e -s --cluster $(CLUSTER)
+
+bench-handover: $(VENV)/ready ## hundreds of hand-overs, counted (needs wrk, nghttp2-client; about ten minutes)
+	$(BIN)/python -m benchmarks.handover --handovers 100 --connections 10000
 
 test: $(VENV)/ready-dev ## the project's own tests
 	$(BIN)/python -m pytest tests -q
@@ -60,4 +63,4 @@ clean: ## remove the virtual environment and caches, keep reports/
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup e2e test bench check fmt clean cases fuzz
+.PHONY: help setup e2e test bench check fmt clean cases fuzz bench-handover

@@ -24,6 +24,9 @@ from sidecar.handover.frames import Frame
 # A full queue (EAGAIN), or too many descriptors of this user in flight (unix(7)): both pass.
 _LATER = frozenset({errno.EAGAIN, errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM})
 _LATER_S = 0.005  # until the next try where no event tells
+# Records read in a turn of the loop. While connections move the peer answers as fast as this side reads: without
+# a bound nothing else would have its turn until all of them have come.
+_RECORDS = 2
 _SPACE = socket.CMSG_SPACE(frames.MAX_DESCRIPTORS * array.array("i").itemsize)
 
 
@@ -121,7 +124,9 @@ class Channel:
             self._loop.remove_writer(self.sock.fileno())
 
     def _readable(self) -> None:
-        while self._open:
+        for _ in range(_RECORDS):
+            if not self._open:
+                return
             try:
                 received = self._receive()
             except BlockingIOError:
