@@ -195,6 +195,23 @@ class App:
                 await asyncio.sleep(0.01)
             writer.write(b"0\r\n\r\n")
             return True
+        elif path == "/endless":  # an answer that outlives any drain, unless the test lets it end
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for number in range(1000):
+                writer.write(b"7\r\n%06d\n\r\n" % number)
+                await writer.drain()
+                if not self.released.is_set():
+                    await asyncio.sleep(0.02)
+            writer.write(b"0\r\n\r\n")
+            return True
+        elif path == "/trickle":
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+            for _ in range(100):
+                writer.write(b"x" * 10)
+                await writer.drain()
+                if not self.released.is_set():
+                    await asyncio.sleep(0.05)
+            return True
         elif path == "/hold":  # answers when the test lets it
             await self.released.wait()
             content = b"held"

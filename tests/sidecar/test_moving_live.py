@@ -246,3 +246,55 @@ async def test_a_listener_that_the_successor_does_not_want_is_closed_after_the_d
     await predecessor.saw("drained")
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_unix_connection(path)
+
+
+@pytest.mark.case(27)
+@pytest.mark.case(32)
+async def test_an_answer_that_takes_long_moves_in_its_middle_and_is_whole(pod: Pod) -> None:
+    predecessor = await working(pod)
+    clients = [await pod.client() for _ in range(5)]
+    for number, path in enumerate(("/endless", "/hold", "/trickle", "/hold", "/hold")):
+        version = "1.0" if number == 4 else "1.1"
+        clients[number].send(f"GET {path} HTTP/{version}\r\nHost: a\r\n\r\n".encode())
+    clients[3].send(b"GET /behind HTTP/1.1\r\nHost: a\r\n\r\n")
+    await eventually(lambda: pod.app.executed.total() == 5, "all requests at the application")
+    await working(pod, 12, 1)
+    drained = await predecessor.saw("drained")
+    assert (drained["moved"], drained["forced"]) == (5, 0)
+    assert await predecessor.end() == 0
+    pod.app.released.set()
+    endless, held, trickled, piped, old = [await client.answer() for client in clients]
+    assert endless.body == b"".join(b"%06d\n" % number for number in range(1000))
+    assert trickled.body == b"x" * 1000
+    assert (held.body, piped.body, old.body) == (b"held", b"held", b"held")
+    assert (await clients[3].answer()).body == b"ok"  # what was read ahead
+    assert await clients[4].rest() == b""  # HTTP/1.0: the connection ends with its answer
+    for client in clients[:4]:
+        assert (await client.get()).headers["x-sidecar-instance"] == "12"
+    for client in clients:
+        client.close()
+    assert {count for name, count in pod.app.executed.items() if name != "?"} <= {1}
+
+
+@pytest.mark.case(32)
+async def test_an_exchange_that_the_successor_refuses_is_finished_by_the_predecessor(pod: Pod) -> None:
+    predecessor = await working(pod)
+    client = await pod.client()
+    client.send(b"GET /hold HTTP/1.1\r\nHost: a\r\n\r\n")
+    await eventually(pod.app.executed.total, "the request at the application")
+    successor = await pod.scripted("1", protocols=(1, 2), room=1000, moves={"http1": "1"})
+    await successor.send(frames.PREPARED, {"listeners": [f"127.0.0.1:{pod.port}"]})
+    await successor.expect(frames.ACCEPT)
+    await successor.send(frames.ACCEPTING)
+    await successor.expect(frames.COMMIT)
+    move = await successor.expect(frames.MOVE)
+    assert (move.body["connections"][0]["descriptors"], len(successor.descriptors)) == (2, 2)
+    for descriptor in successor.descriptors:
+        os.close(descriptor)
+    await successor.send(frames.MOVED, {"through": 0, "refused": [0]})
+    pod.app.released.set()
+    answer = await client.answer()
+    assert (answer.body, answer.closes) == (b"held", True)
+    client.close()
+    assert (await predecessor.saw("drained"))["told"] == 1
+    successor.close()

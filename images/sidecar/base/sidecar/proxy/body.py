@@ -7,6 +7,7 @@ needs to know. Chunked bodies are passed on as they came, so the grammar is chec
 from __future__ import annotations
 
 import re
+from typing import Any
 
 LINE_LIMIT = 4096  # bytes of a chunk's size with its extension, or of one trailer field
 TRAILER_LIMIT = 16384  # bytes of all trailer fields
@@ -60,6 +61,10 @@ class Length:
         self.done = not self.size
         return taken
 
+    def state(self) -> dict[str, Any]:
+        """As JSON; see sidecar.proxy.exchange."""
+        return {"length": self.size}
+
 
 class UntilClose:
     """A body that ends with its connection."""
@@ -70,6 +75,10 @@ class UntilClose:
     def take(self, data: bytes) -> int:
         """All bytes belong to the body."""
         return len(data)
+
+    def state(self) -> dict[str, Any]:
+        """As JSON; see sidecar.proxy.exchange."""
+        return {"until": "close"}
 
 
 class Chunks:
@@ -84,6 +93,25 @@ class Chunks:
         self._line = b""  # a line that is not whole yet
         self._trailer = 0
         self._expect = Chunks._size
+
+    @classmethod
+    def of(cls, left: int, line: bytes, trailer: int, expect: str) -> Chunks:
+        """A body in its middle, from what `state` says of it; ValueError."""
+        steps = {"size": cls._size, "end": cls._end, "field": cls._field}
+        if left < 0 or trailer < 0 or len(line) > LINE_LIMIT or expect not in steps:
+            raise ValueError("no chunked body")
+        body = cls()
+        body._left, body._line, body._trailer, body._expect = left, line, trailer, steps[expect]
+        return body
+
+    def state(self) -> dict[str, Any]:
+        """As JSON; see sidecar.proxy.exchange."""
+        return {
+            "left": self._left,
+            "line": self._line.decode("latin-1"),
+            "trailer": self._trailer,
+            "expect": self._expect.__name__[1:],
+        }
 
     def take(self, data: bytes) -> int:
         """How many of these bytes belong to the body; BadBodyError."""

@@ -14,7 +14,7 @@ from sidecar.capacity import Capacity
 from sidecar.config import Config
 from sidecar.listener import Kind, Listener
 from sidecar.parcel import Parcel
-from sidecar.proxy import tunnel
+from sidecar.proxy import tunnel, unpacking
 from sidecar.proxy.client import ClientConnection
 from sidecar.proxy.connection import Connection
 from sidecar.proxy.local import LOOPBACK, LocalAnswer, LocalClient
@@ -137,14 +137,7 @@ class Service:
         """Whether `unpack` can serve this; looks at what is small, and answers at once."""
         if parcel.kind == Tunnel.kind:
             return tunnel.can_take(parcel)
-        peer = parcel.state.get("peer", "unknown")  # goes into a header field
-        return (
-            parcel.kind in self.moves()
-            and listener.kind in (Kind.INBOUND, Kind.OUTBOUND)
-            and isinstance(peer, str)
-            and peer.isascii()
-            and peer.isprintable()
-        )
+        return parcel.kind == ClientConnection.kind and unpacking.can_take(parcel, listener)
 
     def unpack(self, parcel: Parcel, listener: Listener, sockets: Sequence[socket.socket]) -> None:
         """Serves a connection that the predecessor has packed; the sockets are this process's, non-blocking.
@@ -155,8 +148,7 @@ class Service:
         if parcel.kind == Tunnel.kind:
             self._begin(tunnel.unpack(self, parcel, listener, sockets))
         else:
-            peer = str(parcel.state.get("peer", "unknown"))
-            self._begin(self._attach(ClientConnection(self, listener, peer, parcel.data), sockets[0]))
+            self._begin(unpacking.unpack(self, parcel, listener, sockets))
 
     def _begin(self, coming: Coroutine[Any, Any, None]) -> None:
         """A connection is on its way: it will have `arrived` or `vanished`."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from sidecar.proxy.body import BadBodyError, Chunks, Length, UntilClose
 from sidecar.proxy.connection import WRITE_HIGH, WRITE_LOW
+from sidecar.proxy.exchange import Exchange
 from sidecar.proxy.head import CHUNKED, UNTIL_CLOSE, BadResponseError, Request
 from sidecar.proxy.plain import response
 
@@ -50,7 +51,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._head = b""
         self._body: Length | Chunks | UntilClose | None = None  # None: the head is not complete
         self._reusable = False
-        self._closed = False
+        self._closed = True  # until it is up
 
     def usable(self, now: float, idle_s: float) -> bool:
         """Whether a request may be sent: open, silent, and not about to be closed."""
@@ -74,6 +75,27 @@ class UpstreamConnection(asyncio.Protocol):
         self._head, self._body = b"", None
         self.transport.write(data)
 
+    def go_on(self, client: ClientConnection, exchange: Exchange, head: bytes) -> None:
+        """Reads the answer of an exchange on that a predecessor began; `head` is what it has read of a head."""
+        self._client, self._request = client, exchange.request
+        self._head, self._body, self._reusable = head, exchange.answer, exchange.reusable
+
+    @property
+    def quiet(self) -> bool:
+        """Whether all that was sent is in the kernel's hands, so that the exchange can move."""
+        return not self._closed and not (
+            self.transport.is_closing() or self.transport.get_write_buffer_size()
+        )
+
+    @property
+    def descriptor(self) -> int:
+        """The connection's."""
+        return self._sock.fileno()
+
+    def standing(self) -> tuple[Length | Chunks | UntilClose | None, bool, bytes]:
+        """What is to come of the answer, whether the connection is kept after it, what was read of its head."""
+        return self._body, self._reusable, self._head
+
     def send(self, data: bytes) -> None:
         """Sends more of the body."""
         self.transport.write(data)
@@ -89,6 +111,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is up."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+        self._closed = False
         self.transport.set_write_buffer_limits(WRITE_HIGH, WRITE_LOW)
 
     def connection_lost(self, error: Exception | None) -> None:
