@@ -12,7 +12,7 @@ from sidecar.proxy.body import Chunks, Length, UntilClose
 from sidecar.proxy.exchange import Exchange, exchange_of, state_of
 from sidecar.proxy.head import Request
 
-CHUNKED = b"5;a=b\r\nhello\r\n1F\r\n" + b"x" * 31 + b"\r\n0\r\nTrailer: 1\r\nOther: 2\r\n\r\n"
+CHUNKED = b"5;a=b\r\nhello\r\n1F\r\n" + b"x" * 31 + b"\r\n0\r\nXrailer: 1\r\nOther: 2\r\n\r\n"
 
 
 def exchange(answer: Length | Chunks | UntilClose | None) -> Exchange:
@@ -72,5 +72,5 @@ def test_what_is_no_exchange_is_refused_and_nothing_worse(state: object, name: s
     ],
 )
 def test_a_body_that_makes_no_sense_is_refused(answer: object) -> None:
-    with pytest.raises(ValueError, match=""):
+    with pytest.raises(ValueError):
         exchange_of({**state_of(exchange(None)), "answer": answer})
