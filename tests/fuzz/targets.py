@@ -22,9 +22,10 @@ from sidecar.errors import ConfigError, PeerHandoverError, SidecarError
 from sidecar.handover import frames, sample
 from sidecar.handover.channel import Channel
 from sidecar.handover.receiver import Receiver
+from sidecar.proxy import plain
 from sidecar.proxy.body import BadBodyError, Chunks
 from sidecar.proxy.destination import split
-from sidecar.proxy.head import UNTIL_CLOSE, BadResponseError, RefusedError, request, response
+from sidecar.proxy.head import UNTIL_CLOSE, BadResponseError, RefusedError, Request, request, response
 from sidecar.role import role_of
 from tests.sidecar.formats import ALL, RELEASED
 
@@ -102,8 +103,12 @@ def request_head(data: bytes) -> None:
     for outbound in (False, True):
         try:
             wanted = request(head, b"10.0.0.9", outbound)
-        except RefusedError:
+        except RefusedError as error:
+            refused_the_short_way(head, outbound, error)
             continue
+        short = plain.request(head, b"10.0.0.9", outbound)
+        assert short._replace(forward=b"") == wanted._replace(forward=b""), f"{short}, {wanted}"
+        assert unordered(short.forward) == unordered(wanted.forward), f"{short}, {wanted}"
         if outbound:
             with contextlib.suppress(ValueError):  # as its reader expects
                 host, port = split(wanted.authority, 80 if wanted.forward else 0)
@@ -136,12 +141,43 @@ def response_head(data: bytes) -> None:
         try:
             found = response(head, asked)
         except BadResponseError:
+            answer_refused_the_short_way(head, asked)
             continue
         passed = found.forward + found.framing + b"\r\n\r\n"
+        short = plain.response(head, asked)
+        assert short[1:3] == found[1:3], f"{short}, {found}"
+        assert short.reusable == found.reusable, f"{short}, {found}"
+        assert unordered(short.forward + short.framing) == unordered(passed), f"{short}, {found}"
         one_head(passed)
         again = response(passed, asked)
         assert again[:4] == found[:4], f"{found} is passed on as {again}"
         assert not (found.reusable and found.length == UNTIL_CLOSE)
+
+
+def unordered(head: bytes) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    """A first line, and fields without regard to order and spelling."""
+    line, *fields = head.split(b"\r\n")
+    pairs = (field.partition(b":") for field in fields if field)
+    return line, sorted((name.lower(), value.strip(b" \t")) for name, _, value in pairs)
+
+
+def refused_the_short_way(head: bytes, outbound: bool, error: RefusedError) -> None:
+    """Both ways say the same."""
+    try:
+        plain.request(head, b"10.0.0.9", outbound)
+    except RefusedError as short:
+        if (short.status, short.reason) == (error.status, error.reason):
+            return
+    raise AssertionError(f"the short way does not refuse it as {error.status}, {error.reason}")
+
+
+def answer_refused_the_short_way(head: bytes, asked: Request) -> None:
+    """Both ways say the same."""
+    try:
+        plain.response(head, asked)
+    except BadResponseError:
+        return
+    raise AssertionError("the short way passes it on")
 
 
 def first_head(data: bytes) -> bytes:
@@ -273,6 +309,7 @@ TARGETS = (
             b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\n\r\n",
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\nx-sidecar-error: forged\r\n\r\n",
             b"HTTP/1.0 204 No Content\r\nConnection: keep-alive\r\nKeep-Alive: timeout=5\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nServer: app\r\n\r\n",
             b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\nSet-Cookie: a=b\r\n\r\n",
             b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
             b"HTTP/1.1 100 \r\n\r\n",

@@ -124,6 +124,7 @@ def test_a_request_is_the_same_the_short_way_and_the_long(data: bytes) -> None:
     st.sampled_from([ASKED, ASKED_HEAD, ASKED_OLD]),
 )
 @example(ANSWER, ASKED)
+@example(ANSWER.replace(b"OK", b"O\0K"), ASKED)
 @example(ANSWER.replace(b"keep-alive", b"close"), ASKED)
 @example(ANSWER.replace(b"\r\n\r\n", b"\r\nX-Sidecar-Error: forged\r\n\r\n"), ASKED)
 def test_an_answer_is_the_same_the_short_way_and_the_long(data: bytes, asked: Request) -> None:

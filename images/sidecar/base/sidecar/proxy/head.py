@@ -38,7 +38,7 @@ _PROTOCOL = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:/[!#$%&'*+\-.^_`|~0-9A-
 # HTTP itself: requests of a later version would go past this proxy unseen.
 _NO_UPGRADES = frozenset({b"h2c", b"h2", b"http"})
 # RFC 9112, section 4. llhttp lets every byte pass in the reason, NUL too.
-_STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}(?: [\t\x20-\x7e\x80-\xff]*)?\r\n")
+STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}(?: [\t\x20-\x7e\x80-\xff]*)?\r\n")
 _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#@]+)([/?].*|)", re.DOTALL)
 # What one hop's Connection may name without it being a field of that name.
 _NOT_NAMES = frozenset({b"close", b"keep-alive", b"upgrade", b"te", b"http2-settings"})
@@ -212,7 +212,7 @@ def response(head: bytes, asked: Request) -> Response:
         raise BadResponseError(str(error)) from None
     pieces = _OF_RESPONSE.split(head[:-4])
     start = pieces[0]
-    if not _STATUS_LINE.match(head):
+    if not STATUS_LINE.match(head):
         raise BadResponseError("no HTTP/1 status line")
     version, status = start[:9], int(start[9:12])
     length = UNTIL_CLOSE

@@ -93,7 +93,7 @@ def response(head: bytes, asked: Request) -> Response:
 def _response(head: bytes) -> Response | None:
     """An answer's head, whatever was asked but HEAD; None if the rules are needed."""
     status = _STATUSES.get(head[:13])
-    if status is None:
+    if status is None or not rules.STATUS_LINE.match(head):
         return None
     fields = _fields
     fields.clear()
