@@ -38,34 +38,22 @@ async def arrive(role: Role, config: Config, listeners: Listeners, ask: Ask, log
 async def _soon(role: Role, config: Config, listeners: Listeners, ask: Ask, log: Report) -> bool:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + config.handover_timeout_s
+    # Once: who refuses is not the sample, and asking costs it a request each time.
     ask_sample = role is Role.SUCCESSOR and config.sample_socket is not None
     inherited, sample_refusal = False, ""
     while True:
         refusal = ""
         if role is Role.SUCCESSOR:
-            for path in directory.others(config.directory, config.generation, first=str(config.alt)):
-                side = await ask(path)
-                if side is None:
-                    continue  # nobody lives there
-                if side.machine.state is State.REFUSED and side.reason == frames.NOT_SERVING:
-                    continue
-                if side.machine.state is State.ORPHANED:
-                    listeners.adopt(side.received)
-                elif side.machine.state not in (State.FAILED, State.REFUSED):
-                    return False
-                refusal = side.reason
+            taken_over, refusal = await _take_over(config, listeners, ask)
+            if taken_over:
+                return False
         if ask_sample and not refusal:
             try:
-                received = await sample.take(config)
+                inherited = await _inherit(config, listeners, log)
+                ask_sample = not inherited
             except HandoverError as error:
-                # Not again: who answers so is not the sample, and asking costs it a request each time.
                 ask_sample, sample_refusal = False, str(error)
                 log("handover_aborted", reason=sample_refusal)
-            else:
-                if received is not None:
-                    ask_sample, inherited = False, True
-                    listeners.adopt({sample.listener(config).address: received})
-                    log("listener_received", listeners=[str(sample.listener(config))])
         try:
             listeners.bind_missing()
         except LocalHandoverError as error:
@@ -74,6 +62,34 @@ async def _soon(role: Role, config: Config, listeners: Listeners, ask: Ask, log:
         else:
             return inherited
         await asyncio.sleep(AGAIN_S)
+
+
+async def _take_over(config: Config, listeners: Listeners, ask: Ask) -> tuple[bool, str]:
+    """Asks every process that lives: whether one has handed over, and else why the last one did not."""
+    refusal = ""
+    for path in directory.others(config.directory, config.generation, first=str(config.alt)):
+        side = await ask(path)
+        if side is None:
+            continue  # nobody lives there
+        if side.machine.state is State.REFUSED and side.reason == frames.NOT_SERVING:
+            continue
+        if side.machine.state is State.ORPHANED:
+            listeners.adopt(side.received)
+        elif side.machine.state not in (State.FAILED, State.REFUSED):
+            return True, ""
+        refusal = side.reason
+    return False, refusal
+
+
+async def _inherit(config: Config, listeners: Listeners, log: Report) -> bool:
+    """Whether a container of the sample gave its listener away; HandoverError says why it did not."""
+    received = await sample.take(config)
+    if received is None:
+        return False
+    address = sample.listener(config).address
+    listeners.adopt({address: received})
+    log("listener_received", listeners=[str(address)])
+    return True
 
 
 async def _silent(config: Config, listeners: Listeners) -> None:
