@@ -17,6 +17,7 @@ from sidecar.proxy.answers import answer
 from sidecar.proxy.body import BadBodyError, Chunks, Length
 from sidecar.proxy.connection import WRITE_HIGH, WRITE_LOW
 from sidecar.proxy.exchange import SOON_S, Exchange, state_of
+from sidecar.proxy.h2.connection import PREFACE, Http2Connection
 from sidecar.proxy.head import CHUNKED, UNTIL_CLOSE, RefusedError, Request, Response
 from sidecar.proxy.plain import request
 from sidecar.proxy.tunnel import Tunnel
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 # Between the last answer and the close: long enough for a client to read it and close first. Closing with
 # unread bytes would send RST, which can take the answer away from the client.
 LINGER_S = 2.0
+_NONE = Request(b"", 0, head=False, close=False, old=False, expects=False)  # before the first one
 READ_AHEAD = 65536  # bytes of pipelined requests, beyond which the client has to wait
 
 
@@ -84,7 +86,7 @@ class ClientConnection(asyncio.Protocol):
         self._outbound = service.outbound if listener.kind is Kind.OUTBOUND else None
         self._state: int = State.IDLE
         self._buffer = read_ahead  # by the predecessor, until the connection is up
-        self._request: Request
+        self._request = _NONE
         self._body: Length | Chunks | None = None  # of the request, while it is coming
         self._queue: list[bytes] = []  # for an application that is being connected to
         self._connecting: asyncio.Task[None] | None = None
@@ -177,7 +179,8 @@ class ClientConnection(asyncio.Protocol):
         try:
             self._request = wanted = request(data[:end], self._peer, self._outbound is not None)
         except RefusedError as error:
-            self._refuse(error.status, error.reason)
+            if not self._begins_http2(data):
+                self._refuse(error.status, error.reason)
             return
         self._state = State.EXCHANGE
         self._started = False
@@ -195,6 +198,22 @@ class ClientConnection(asyncio.Protocol):
         self._body = Chunks() if wanted.length == CHUNKED else Length(wanted.length)
         self._buffer = b""
         self._read_body(data, wanted.forward)
+
+    def _begins_http2(self, data: bytes) -> bool:
+        """Whether these first bytes are HTTP/2's preface (RFC 9113, section 3.4), or may become it."""
+        if self._request is not _NONE or data[:24] != PREFACE[: len(data)]:
+            return False
+        if self.listener.kind is not Kind.INBOUND:
+            return False
+        if len(data) < len(PREFACE):
+            self._read_part(data)
+            return True
+        client = Http2Connection(self._service, self.listener, self._peer.decode())
+        self._state = State.LINGER
+        self.transport.set_protocol(client)
+        self._service.changes(self)
+        client.begin(self.transport, data)
+        return True
 
     def _read_part(self, data: bytes) -> None:
         """Keeps part of a head, unless it is too long already or breaks the grammar."""

@@ -17,6 +17,9 @@ from sidecar.parcel import Parcel
 from sidecar.proxy import tunnel, unpacking
 from sidecar.proxy.client import ClientConnection
 from sidecar.proxy.connection import Connection
+from sidecar.proxy.h2.exchange import Asker, Exchange
+from sidecar.proxy.h2.fields import Request
+from sidecar.proxy.h2.http1 import Http1Exchange
 from sidecar.proxy.local import LOOPBACK, LocalAnswer, LocalClient
 from sidecar.proxy.outbound import Outbound
 from sidecar.proxy.pool import Pool
@@ -82,6 +85,10 @@ class Service:
             stamp += f"\r\nx-sidecar-instance: {config.version}"
         self.stamp = f"{stamp}\r\n\r\n".encode()  # ends a response's header
         self.stamp_close = f"{stamp}\r\nConnection: close\r\n\r\n".encode()
+        self.stamp_fields = [  # the same, of an HTTP/2 response
+            (name.encode(), value.encode())
+            for name, _, value in (line.partition(": ") for line in stamp.split("\r\n")[1:])
+        ]
         self.now = self._loop.time()  # as of the last tick
         self.pool = Pool(self, config.upstream, config.connect_timeout_s, config.upstream_idle_s)
         self.outbound = Outbound(self, config)
@@ -169,6 +176,10 @@ class Service:
         if self.drain is not None:
             self.tally.drained.update(self.drain.counts)
             self.drain = None
+
+    def exchange(self, asker: Asker, wanted: Request, whole: bool) -> Exchange:
+        """Begins to send a request of an HTTP/2 client to the application; `whole`: it has no body."""
+        return Http1Exchange(self.pool, asker, wanted, whole)
 
     def arrived(self, client: Connection) -> None:
         """A connection is up."""

@@ -8,21 +8,45 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from sidecar.proxy.body import BadBodyError, Chunks, Length, UntilClose
 from sidecar.proxy.connection import WRITE_HIGH, WRITE_LOW
 from sidecar.proxy.exchange import Exchange
-from sidecar.proxy.head import CHUNKED, UNTIL_CLOSE, BadResponseError, Request
+from sidecar.proxy.head import CHUNKED, UNTIL_CLOSE, BadResponseError, Request, Response
 from sidecar.proxy.plain import response
 
 if TYPE_CHECKING:
-    from sidecar.proxy.client import ClientConnection
     from sidecar.proxy.pool import Pool
 
 HEAD_LIMIT = 262144  # bytes of a response's header; the application is trusted further than clients are
 _WHOLE = Length(0)  # what there is left of a body that came with its head
 _PEEK = socket.MSG_PEEK | socket.MSG_DONTWAIT
+
+
+class Asker(Protocol):
+    """Whoever asked: it hears what becomes of its request."""
+
+    def interim(self, response: Response) -> None:
+        """A 1xx response."""
+
+    def response_head(self, response: Response, complete: bool) -> bytes:
+        """The head; what it returns is given back with the first `response_data`."""
+
+    def response_data(self, head: bytes, data: bytes) -> None:
+        """Part of the body, as it came."""
+
+    def upstream_done(self, reusable: bool) -> None:
+        """The answer is complete; the connection is the asker's to put back or to close."""
+
+    def upstream_failed(self, status: int, reason: str) -> None:
+        """There will be no answer; the connection is closed."""
+
+    def upstream_broke(self) -> None:
+        """The answer has begun and will not be complete; the connection is closed."""
+
+    def upstream_full(self, full: bool) -> None:
+        """Whether the application has to catch up."""
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -46,7 +70,7 @@ class UpstreamConnection(asyncio.Protocol):
     def __init__(self, pool: Pool, sock: socket.socket) -> None:
         self.pool, self._sock = pool, sock
         self.idle_since = 0.0
-        self._client: ClientConnection | None = None
+        self._client: Asker | None = None
         self._request: Request
         self._head = b""
         self._body: Length | Chunks | UntilClose | None = None  # None: the head is not complete
@@ -69,13 +93,13 @@ class UpstreamConnection(asyncio.Protocol):
             pass
         return False  # an end, or bytes that nobody asked for
 
-    def start(self, client: ClientConnection, request: Request, data: bytes) -> None:
+    def start(self, client: Asker, request: Request, data: bytes) -> None:
         """Sends a request's head and as much of its body as is there."""
         self._client, self._request = client, request
         self._head, self._body = b"", None
         self.transport.write(data)
 
-    def go_on(self, client: ClientConnection, exchange: Exchange, head: bytes) -> None:
+    def go_on(self, client: Asker, exchange: Exchange, head: bytes) -> None:
         """Reads the answer of an exchange on that a predecessor began; `head` is what it has read of a head."""
         self._client, self._request = client, exchange.request
         self._head, self._body, self._reusable = head, exchange.answer, exchange.reusable
@@ -150,7 +174,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     # -- reading ---------------------------------------------------------------------------------------------
 
-    def _read_head(self, client: ClientConnection, data: bytes) -> None:
+    def _read_head(self, client: Asker, data: bytes) -> None:
         while True:
             end = data.find(b"\r\n\r\n") + 4
             if end < 4:
@@ -187,7 +211,7 @@ class UpstreamConnection(asyncio.Protocol):
         complete = 0 <= answer.length <= len(data)
         self._read_body(client, client.response_head(answer, complete), data)
 
-    def _read_body(self, client: ClientConnection, head: bytes, data: bytes) -> None:
+    def _read_body(self, client: Asker, head: bytes, data: bytes) -> None:
         body = self._body
         assert body is not None
         try:
@@ -203,11 +227,11 @@ class UpstreamConnection(asyncio.Protocol):
         if body.done:
             self._done(client, self._reusable and not surplus)
 
-    def _done(self, client: ClientConnection, reusable: bool) -> None:
+    def _done(self, client: Asker, reusable: bool) -> None:
         if self._client is client:  # it may have gone while it was written to
             self._client = None
             client.upstream_done(reusable)
 
-    def _fail(self, client: ClientConnection) -> None:
+    def _fail(self, client: Asker) -> None:
         self.close()
         client.upstream_failed(502, "upstream-malformed")
