@@ -40,6 +40,7 @@ SECONDS = {
 BYTES = {"SIDECAR_HEADER_LIMIT": 65536, "SIDECAR_BODY_LIMIT": 0}  # a body limit of 0 is none
 # The private networks that pods and services use; never link-local, where clouds keep their credentials.
 OUTBOUND_ALLOW = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,fc00::/7"
+UPSTREAM_PROTOCOLS = ("http1", "h2")  # what HTTP/2 requests become; HTTP/1.1 ones stay what they are
 RELEASE_FILE = "/etc/sidecar-release"
 SAMPLE = "kruise-sample"  # the one value of MIGRATION_PROTOCOL
 SAMPLE_SOCKET = "/dev/shm/migrate.sock"  # fixed by the sample
@@ -56,6 +57,7 @@ class Config(NamedTuple):
     listeners: tuple[Listener, ...]
     upstream: Address
     outbound_allow: tuple[Network, ...]
+    upstream_protocol: str
     directory: str
     drain_deadline_s: float
     drain_idle_s: float
@@ -99,6 +101,7 @@ def read(environment: Mapping[str, str]) -> Config:
         listeners=listeners,
         upstream=upstream,
         outbound_allow=_networks(environment, "SIDECAR_OUTBOUND_ALLOW", OUTBOUND_ALLOW),
+        upstream_protocol=_upstream_protocol(environment.get("SIDECAR_UPSTREAM_PROTOCOL") or "http1"),
         directory=directory,
         drain_deadline_s=seconds["SIDECAR_DRAIN_DEADLINE_S"],
         drain_idle_s=seconds["SIDECAR_DRAIN_IDLE_S"],
@@ -214,6 +217,14 @@ def _tcp(text: str) -> Listener:
     if not equals:
         raise ConfigError(f"SIDECAR_TCP: {text!r} has no target; give ADDRESS=TARGET")
     return Listener(address.parse(where, "SIDECAR_TCP"), Kind.TCP, address.parse(target, "SIDECAR_TCP"))
+
+
+def _upstream_protocol(text: str) -> str:
+    if text not in UPSTREAM_PROTOCOLS:
+        raise ConfigError(
+            f"SIDECAR_UPSTREAM_PROTOCOL={text!r} is not spoken; give {' or '.join(UPSTREAM_PROTOCOLS)}"
+        )
+    return text
 
 
 def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:

@@ -23,7 +23,9 @@ REASONS = {
     "transfer-encoding": "only Transfer-Encoding: chunked is served, and in HTTP/1.1",
     "upstream-closed": "the application closed the connection without an answer",
     "upstream-connect": "the application cannot be reached",
-    "upstream-malformed": "the application's answer is no HTTP/1 response",
+    "upstream-http2": "the application does not speak HTTP/2, as the configuration says it does",
+    "upstream-malformed": "the application's answer is no HTTP response",
+    "upstream-reset": "the application broke the request off without an answer",
     "upstream-timeout": "the application did not answer in time",
     "version": "only HTTP/1.0 and HTTP/1.1 are served",
 }

@@ -15,8 +15,11 @@ from sidecar.config import Config
 from sidecar.listener import Kind, Listener
 from sidecar.parcel import Parcel
 from sidecar.proxy import tunnel, unpacking
+from sidecar.proxy.h2 import state
 from sidecar.proxy.client import ClientConnection
 from sidecar.proxy.connection import Connection
+from sidecar.proxy.h2.application import Application
+from sidecar.proxy.h2.connection import Http2Connection
 from sidecar.proxy.h2.exchange import Asker, Exchange
 from sidecar.proxy.h2.fields import Request
 from sidecar.proxy.h2.http1 import Http1Exchange
@@ -92,6 +95,11 @@ class Service:
         self.now = self._loop.time()  # as of the last tick
         self.pool = Pool(self, config.upstream, config.connect_timeout_s, config.upstream_idle_s)
         self.outbound = Outbound(self, config)
+        self.application = (  # if it speaks HTTP/2
+            Application(self, config.upstream, config.connect_timeout_s, config.upstream_idle_s)
+            if config.upstream_protocol == "h2"
+            else None
+        )
         self.clients: set[Connection] = set()
         self.arriving = 0  # accepted or unpacked, but not yet among the clients
         self._attaching: set[asyncio.Task[None]] = set()
@@ -138,12 +146,14 @@ class Service:
 
     def moves(self) -> dict[str, str]:
         """The kinds of connections that move, each with the format of its parcels; both have to be equal."""
-        return {ClientConnection.kind: "1", Tunnel.kind: "1"}
+        return {ClientConnection.kind: "1", Http2Connection.kind: state.FORM, Tunnel.kind: "1"}
 
     def can_take(self, parcel: Parcel, listener: Listener) -> bool:
         """Whether `unpack` can serve this; looks at what is small, and answers at once."""
         if parcel.kind == Tunnel.kind:
             return tunnel.can_take(parcel)
+        if parcel.kind == Http2Connection.kind:
+            return Http2Connection.can_take(parcel, listener)
         return parcel.kind == ClientConnection.kind and unpacking.can_take(parcel, listener)
 
     def unpack(self, parcel: Parcel, listener: Listener, sockets: Sequence[socket.socket]) -> None:
@@ -154,6 +164,13 @@ class Service:
         self.tally.moved_in += 1
         if parcel.kind == Tunnel.kind:
             self._begin(tunnel.unpack(self, parcel, listener, sockets))
+        elif parcel.kind == Http2Connection.kind:
+            try:
+                client = Http2Connection.unpack(self, listener, parcel)
+            except state.BadStateError:
+                sockets[0].close()
+            else:
+                self._begin(self._attach(client, sockets[0]))
         else:
             self._begin(unpacking.unpack(self, parcel, listener, sockets))
 
@@ -179,6 +196,8 @@ class Service:
 
     def exchange(self, asker: Asker, wanted: Request, whole: bool) -> Exchange:
         """Begins to send a request of an HTTP/2 client to the application; `whole`: it has no body."""
+        if self.application is not None:
+            return self.application.ask(asker, wanted, whole)
         return Http1Exchange(self.pool, asker, wanted, whole)
 
     def arrived(self, client: Connection) -> None:
@@ -212,6 +231,8 @@ class Service:
         self._ticking.cancel()
         self.pool.close()
         self.outbound.close()
+        if self.application is not None:
+            self.application.close()
         for client in list(self.clients):
             client.transport.abort()
 
@@ -230,6 +251,8 @@ class Service:
         self.now = self._loop.time()
         self.pool.tick()
         self.outbound.tick()
+        if self.application is not None:
+            self.application.tick()
         for client in [client for client in self.clients if client.deadline <= self.now]:
             client.tick(self.now)
         drain = self.drain

@@ -32,6 +32,8 @@ from sidecar.proxy.h2 import fields
 from sidecar.proxy.h2.engine import HIGHEST, ServerEngine
 from sidecar.proxy.h2.fields import MalformedError
 from sidecar.proxy.h2.link import Link
+from sidecar.proxy.h2.rest import at_rest, freeze, thaw
+from sidecar.proxy.h2.state import announced, encode, parse
 from sidecar.proxy.h2.stream import Stream
 
 if TYPE_CHECKING:
@@ -82,6 +84,16 @@ class Http2Connection(Link):
         self.told = False
         self.forced = self.moved = self.stays = False
 
+    @classmethod
+    def unpack(cls, service: Service, listener: Listener, parcel: Parcel) -> Http2Connection:
+        """The connection that the predecessor has packed, without its socket; BadStateError."""
+        state = parse(parcel.data)
+        connection = cls(service, listener, str(parcel.state.get("peer", "unknown")), thaw(state))
+        for waiting in state.streams:
+            connection.streams[waiting.id] = Stream.thawed(connection, waiting)
+            connection.silent_since = None
+        return connection
+
     # -- asyncio.Protocol ------------------------------------------------------------------------------------
 
     def begin(self, transport: asyncio.Transport, data: bytes) -> None:
@@ -95,6 +107,8 @@ class Http2Connection(Link):
         """A moved connection is up: goes on where the predecessor stopped."""
         self.transport = cast(asyncio.Transport, transport)
         self.service.arrived(self)
+        for stream in list(self.streams.values()):
+            stream.open()
         self._dispatch_waiting()
         self._rest()
         self.drain()
@@ -334,12 +348,18 @@ class Http2Connection(Link):
             and self._last is None
             and not self.transport.is_closing()
             and all(stream.waits for stream in self.streams.values())
+            and at_rest(self.engine, len(self.streams))
             and self.quiet()
         )
 
     def pack(self) -> Parcel:
         """The engine's state and the waiting streams."""
-        raise NotImplementedError
+        self.transport.pause_reading()
+        self._state = State.PACKED
+        descriptor = self.transport.get_extra_info("socket").fileno()
+        frozen = freeze(self.engine, [stream.freeze() for stream in self.streams.values()])
+        small = {"peer": self.peer.decode(), **announced()}
+        return Parcel(self.kind, str(self.listener), small, encode(frozen), (descriptor,))
 
     def take_back(self) -> None:
         """Reads on, and dispatches what waits."""

@@ -41,6 +41,7 @@ STREAMS = 100
 WINDOW = 1 << 20
 # Bytes of the encoder's table, whatever more the peer offers: it would be this process's memory.
 TABLE = 4096
+HEAD_LIMIT = 262144  # bytes of an application's header list, as over HTTP/1
 HIGHEST = 2**31 - 1  # stream id; in a GOAWAY: nothing is refused yet
 SMALL = 256  # bytes of a DATA frame that costs this side more than the peer, when its stream is gone
 REMEMBERED = 1000  # closed streams, so that what is still on its way to them is told from nonsense
@@ -163,6 +164,21 @@ class Engine(H2Connection):
 
     def _receive_alt_svc_frame(self, frame: AltSvcFrame) -> tuple[list[Frame], list[Event]]:
         return [], []  # alternatives are for clients (RFC 7838), and nobody here would use one
+
+
+class ClientEngine(Engine):
+    """The side that talks to the application, which is trusted further than clients are."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            client=True, settings={SettingCodes.ENABLE_PUSH: 0, SettingCodes.MAX_HEADER_LIST_SIZE: HEAD_LIMIT}
+        )
+
+    def no_body(self, stream_id: int) -> None:
+        """A content-length that only tells about the body that there would have been (304, HEAD)."""
+        stream = self.streams.get(stream_id)
+        if stream is not None:
+            stream._expected_content_length = 0
 
 
 class ServerEngine(Engine):

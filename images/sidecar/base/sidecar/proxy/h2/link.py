@@ -28,15 +28,21 @@ class Flow:
 
     __slots__ = ("_full", "_last", "_pending", "_queued", "_trailers", "closed", "id", "link")
 
-    def __init__(self, link: Link, stream_id: int) -> None:
-        self.link, self.id = link, stream_id
+    link: Link
+
+    def __init__(self) -> None:
+        self.id = 0  # not attached yet
         self.closed = False  # nothing can be sent any more
         self._pending = bytearray()
         self._trailers: Fields = []
         self._last = self._queued = self._full = False
 
+    def attach(self, link: Link, stream_id: int) -> None:
+        """Belongs to this stream from now on; what was written before waits for its turn."""
+        self.link, self.id = link, stream_id
+
     def head(self, fields: Fields, last: bool) -> None:
-        """Sends a header list at once; `last`: there is no body."""
+        """Sends a header list; `last`: there is no body."""
         if self.closed or not self.link.can_send(self):
             return
         self.link.engine.send_headers(self.id, fields, end_stream=last)
@@ -50,7 +56,8 @@ class Flow:
         if self.closed:
             return
         self._pending += data
-        self.link.queue(self)
+        if self.id:
+            self.link.queue(self)
         if not self._full and len(self._pending) > FULL:
             self._full = True
             self.crowded(True)
@@ -59,7 +66,8 @@ class Flow:
         """Nothing follows but these."""
         if not self.closed:
             self._last, self._trailers = True, trailers
-            self.link.queue(self)
+            if self.id:
+                self.link.queue(self)
 
     def reset(self, code: ErrorCodes) -> None:
         """Ends the stream, both ways, with RST_STREAM."""

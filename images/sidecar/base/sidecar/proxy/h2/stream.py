@@ -14,6 +14,8 @@ from sidecar.proxy.h2 import fields
 from sidecar.proxy.h2.exchange import Exchange
 from sidecar.proxy.h2.fields import Fields, MalformedError
 from sidecar.proxy.h2.link import Flow
+from sidecar.proxy.h2.rest import freeze_stream, listed
+from sidecar.proxy.h2.state import Waiting
 from sidecar.proxy.head import RefusedError
 
 if TYPE_CHECKING:
@@ -43,7 +45,8 @@ class Stream(Flow):
     _wanted: fields.Request
 
     def __init__(self, client: Http2Connection, stream_id: int, listed: Fields) -> None:
-        super().__init__(client, stream_id)
+        super().__init__()
+        self.attach(client, stream_id)
         self.client = client
         self.listed = listed  # the header list as it came
         self.waits = False  # not with the application yet, on purpose
@@ -57,6 +60,22 @@ class Stream(Flow):
         self._started = False  # the answer has begun
         self._upstream_full = False
         self._deadline = 0.0
+
+    @classmethod
+    def thawed(cls, client: Http2Connection, waiting: Waiting) -> Stream:
+        """A stream that waited when its connection moved."""
+        stream = cls(client, waiting.id, listed(waiting))
+        stream.waits = True
+        stream.body += waiting.body
+        stream.trailers = list(waiting.trailers)
+        stream.ended, stream.received, stream.held = waiting.ended, waiting.received, waiting.held
+        return stream
+
+    def freeze(self) -> Waiting:
+        """What the successor has to know of a stream that waits."""
+        return freeze_stream(
+            self.client.engine, self.id, self.listed, bytes(self.body), self.held, self.trailers
+        )
 
     # -- the request -----------------------------------------------------------------------------------------
 
