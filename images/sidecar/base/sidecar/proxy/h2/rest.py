@@ -111,7 +111,7 @@ def thaw(state: State) -> ServerEngine:
     return engine
 
 
-def listed(waiting: Waiting) -> Fields:
+def fields_of(waiting: Waiting) -> Fields:
     """The header list as it came, with what no table may hold."""
     return [
         HeaderTuple(name, value) if may else NeverIndexedHeaderTuple(name, value)

@@ -14,7 +14,7 @@ from sidecar.proxy.h2 import fields
 from sidecar.proxy.h2.exchange import Exchange
 from sidecar.proxy.h2.fields import Fields, MalformedError
 from sidecar.proxy.h2.link import Flow
-from sidecar.proxy.h2.rest import freeze_stream, listed
+from sidecar.proxy.h2.rest import fields_of, freeze_stream
 from sidecar.proxy.h2.state import Waiting
 from sidecar.proxy.head import RefusedError
 
@@ -26,6 +26,7 @@ class Stream(Flow):
     """A request and its answer; satisfies sidecar.proxy.h2.exchange.Asker."""
 
     __slots__ = (
+        "_answered_here",
         "_deadline",
         "_exchange",
         "_started",
@@ -58,13 +59,14 @@ class Stream(Flow):
         self.since = client.service.now
         self._exchange: Exchange | None = None
         self._started = False  # the answer has begun
+        self._answered_here = False
         self._upstream_full = False
         self._deadline = 0.0
 
     @classmethod
     def thawed(cls, client: Http2Connection, waiting: Waiting) -> Stream:
         """A stream that waited when its connection moved."""
-        stream = cls(client, waiting.id, listed(waiting))
+        stream = cls(client, waiting.id, fields_of(waiting))
         stream.waits = True
         stream.body += waiting.body
         stream.trailers = list(waiting.trailers)
@@ -132,6 +134,8 @@ class Stream(Flow):
         if self.ended:
             return
         self.ended = True
+        if self._answered_here:
+            return
         length = self._wanted.length
         if length is not None and length != self.received:  # section 8.1.1
             self._give_up(ErrorCodes.PROTOCOL_ERROR)
@@ -191,7 +195,7 @@ class Stream(Flow):
         if self._started:
             self._give_up(ErrorCodes.INTERNAL_ERROR)
             return
-        self._started = True
+        self._started = self._answered_here = True
         text = REASONS[reason].encode() + b"\n"
         listed = [
             (b":status", b"%d" % status),
