@@ -143,8 +143,8 @@ class Engine(H2Connection):
             frame.settings[SettingCodes.HEADER_TABLE_SIZE] = min(table, TABLE)
         answer = super()._receive_settings_frame(frame)
         changes = self.encoder.table_size_changes
-        if changes:  # the lowest and the last are announced (RFC 7541, section 4.2), even if they are equal
-            self.encoder.table_size_changes = [min(changes), changes[-1]] if len(changes) > 2 else changes
+        if changes:  # the lowest, then the last are announced (RFC 7541, section 4.2), and no other
+            self.encoder.table_size_changes = sorted({min(changes), changes[-1]})
             self.encoder.header_table.resized = True
         return answer
 
