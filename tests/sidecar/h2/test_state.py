@@ -134,10 +134,10 @@ class Client:
         elif kind == "open":
             self.request(f"w{size % 5}", end=False)
         elif kind == "data" and number:
-            size = min(size, self.h2.local_flow_control_window(number), 16384)
-            self.h2.send_data(
-                number, b"x" * size, pad_length=size % 9 if size > 300 else None
-            ) if size > 300 else (self.h2.send_data(number, b"x" * size))
+            room = self.h2.local_flow_control_window(number)
+            size = min(size, room, 16000)
+            padding = size % 9 if room > size + 10 else None
+            self.h2.send_data(number, b"x" * size, pad_length=padding)
             self.open[number] += size
         elif kind == "end" and number:
             self.h2.end_stream(number)
