@@ -55,6 +55,8 @@ class Peer:
         self.pings: list[bytes] = []  # that were answered
         self.closed = False
         self.takes = True  # gives windows back
+        self.answers_pings = True
+        self._unanswered: list[bytes] = []
         self._bytes = b""
         self._pump = asyncio.create_task(self._read())
 
@@ -101,6 +103,9 @@ class Peer:
     def _take(self, frame: bytes) -> None:
         if frame[3] == 7:
             self.goaways.append(struct.unpack_from("!II", frame, 9))
+            return
+        if frame[3] == 6 and not frame[4] & 1 and not self.answers_pings:
+            self._unanswered.append(frame)
             return
         for event in self.h2.receive_data(frame):
             number = getattr(event, "stream_id", 0)
@@ -176,6 +181,13 @@ class Peer:
         self.h2.ping(b"roundtrp")
         self.flush()
         await eventually(lambda: len(self.pings) > count or self.closed, "a ping's answer")
+
+    def pong(self) -> None:
+        """Answers the pings that were held back."""
+        self.answers_pings = True
+        for frame in self._unanswered:
+            self.h2.receive_data(frame)
+        self.flush()
 
     async def end(self) -> None:
         self.writer.close()

@@ -44,6 +44,8 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 # Between the two GOAWAYs, if the client does not answer the PING: longer than any round trip that is still of
 # use, short against a drain.
 ROUND_S = 1.0
+# After the PING's answer: a client may open a stream in one thread while another reads the GOAWAY.
+GRACE_S = 0.1
 LINGER_S = 2.0  # as for HTTP/1: for the client to read the end and close first
 # While connections move, how long a new stream waits for those before it, and how often that may be in vain
 # before the connection stays and its client is told.
@@ -171,7 +173,7 @@ class Http2Connection(Link):
             self.opened()
         elif isinstance(event, PingAckReceived):
             if event.ping_data == _PING and self._last_word_at is not None:
-                self._last_word()
+                self._last_word_at = min(self._last_word_at, self.service.now + GRACE_S)
         elif isinstance(event, ConnectionTerminated):
             self._ended = True
             self._perhaps_over()
