@@ -13,7 +13,7 @@ import h2.errors
 import h2.events
 import h2.settings
 
-Headers = list[tuple[str, str]]
+from tests.sidecar.h2.peer import texts
 
 
 class Http2App:
@@ -53,9 +53,7 @@ class Http2App:
 class _Link(asyncio.Protocol):
     def __init__(self, app: Http2App, streams: int) -> None:
         self.app = app
-        self.h2 = h2.connection.H2Connection(
-            h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
-        )
+        self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
         self.h2.local_settings = h2.settings.Settings(
             client=False, initial_values={h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: streams}
         )
@@ -84,7 +82,7 @@ class _Link(asyncio.Protocol):
         for event in self.h2.receive_data(data):
             number = getattr(event, "stream_id", 0)
             if isinstance(event, h2.events.RequestReceived):
-                self.heads[number] = head = dict(event.headers)
+                self.heads[number] = head = texts(event.headers)
                 self.bodies[number] = bytearray()
                 self.app.heads.append(head)
                 self.app.most = max(self.app.most, len(self.heads))
@@ -95,7 +93,7 @@ class _Link(asyncio.Protocol):
                 if self.heads.get(number, {}).get(":path") == "/bidi":
                     self.h2.send_data(number, event.data)
             elif isinstance(event, h2.events.TrailersReceived):
-                self.app.trailers.append(dict(event.headers))
+                self.app.trailers.append(texts(event.headers))
             elif isinstance(event, h2.events.StreamEnded):
                 if number in self.heads:
                     task = asyncio.create_task(self.whole(number))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 import h2.config
 import h2.connection
@@ -22,13 +22,19 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 Headers = list[tuple[str, str]]
 
 
+def texts(listed: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """A header list as text."""
+    return {name.decode(): value.decode() for name, value in listed}
+
+
 class Reply:
     """What has come on one stream."""
 
     def __init__(self) -> None:
         self.interim: list[int] = []
         self.headers: dict[str, str] = {}
-        self.body = bytearray()
+        self.pieces: list[bytes] = []
+        self.size = 0
         self.trailers: dict[str, str] = {}
         self.ended = False
         self.reset: int | None = None
@@ -36,6 +42,10 @@ class Reply:
     @property
     def status(self) -> int:
         return int(self.headers[":status"])
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self.pieces)
 
     @property
     def over(self) -> bool:
@@ -47,9 +57,7 @@ class Peer:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
-        self.h2 = h2.connection.H2Connection(
-            h2.config.H2Configuration(client_side=True, header_encoding="utf-8")
-        )
+        self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
         self.replies: dict[int, Reply] = {}
         self.goaways: list[tuple[int, int]] = []  # last stream, code
         self.pings: list[bytes] = []  # that were answered
@@ -111,13 +119,14 @@ class Peer:
             number = getattr(event, "stream_id", 0)
             reply = self.replies.get(number) or Reply()
             if isinstance(event, h2.events.ResponseReceived):
-                reply.headers = dict(event.headers)
+                reply.headers = texts(event.headers)
             elif isinstance(event, h2.events.InformationalResponseReceived):
-                reply.interim.append(int(dict(event.headers)[":status"]))
+                reply.interim.append(int(texts(event.headers)[":status"]))
             elif isinstance(event, h2.events.TrailersReceived):
-                reply.trailers = dict(event.headers)
+                reply.trailers = texts(event.headers)
             elif isinstance(event, h2.events.DataReceived):
-                reply.body += event.data
+                reply.pieces.append(event.data)
+                reply.size += len(event.data)
                 if self.takes:
                     self.h2.acknowledge_received_data(event.flow_controlled_length, number)
             elif isinstance(event, h2.events.StreamEnded):
@@ -174,6 +183,10 @@ class Peer:
 
     async def get(self, path: str = "/", name: str = "?", more: Headers | None = None) -> Reply:
         return await self.reply(self.ask(path, name=name, more=more))
+
+    async def grown(self, number: int, size: int) -> None:
+        """So much of an answer has come."""
+        await eventually(lambda: self.replies[number].size >= size, f"{size} bytes on {number}")
 
     async def ping(self) -> None:
         """A round trip: everything sent before has been taken."""

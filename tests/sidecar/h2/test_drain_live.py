@@ -86,7 +86,7 @@ async def test_a_grpc_stream_ends_with_its_status_in_a_drain(h2app: Http2App, po
         await told(one, 2)
         for number in range(2, 6):
             one.send(call, b"%d" % number)
-            await eventually(lambda number=number: len(one.replies[call].body) == number, f"message {number}")
+            await one.grown(call, number)
         one.h2.end_stream(call)
         one.flush()
         reply = await one.reply(call)

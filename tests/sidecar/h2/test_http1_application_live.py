@@ -211,7 +211,7 @@ async def test_a_slow_reader_of_a_huge_answer_costs_no_memory(sidecar: Sidecar, 
         before = resident(sidecar)
         one.takes = False
         number = one.ask("/big")
-        await eventually(lambda: len(one.replies[number].body) >= 65533, "the whole window")
+        await eventually(lambda: one.replies[number].size >= 65533, "the whole window")
         await asyncio.sleep(0.3)
         assert resident(sidecar) - before < 8_000
         one.takes = True
@@ -263,14 +263,15 @@ async def test_a_client_that_takes_a_request_back_ends_it_with_the_application(
         assert (await one.get()).status == 200
 
 
-async def test_a_client_that_ends_its_connection_gets_the_answers_under_way(
+async def test_a_client_that_says_goodbye_or_sends_no_more_gets_what_it_asked_for(
     sidecar: Sidecar, pod: Pod
 ) -> None:
     async with peer(pod.port) as one:
         number = one.ask("/hold")
-        await one.ping()
         one.raw(frame(7, 0, 0, bytes(8)))
         await one.ping()
+        one.writer.write_eof()
+        await eventually(lambda: pod.app.executed.total() == 1, "the request")
         pod.app.released.set()
         assert (await one.reply(number)).body == b"held"
         await eventually(lambda: one.closed, "the end")

@@ -69,7 +69,7 @@ async def test_both_sides_of_a_stream_talk_at_once(h2app: Http2App, pods: list[P
         number = one.ask("/bidi", "POST", body=None)
         for turn in range(1, 6):
             one.send(number, b"%d" % turn)
-            await eventually(lambda turn=turn: len(one.replies[number].body) == turn, f"echo {turn}")
+            await one.grown(number, turn)
         one.trailers(number, [("x-sum", "15")])
         reply = await one.reply(number)
         assert (reply.body, reply.trailers["grpc-status"]) == (b"12345", "0")
@@ -217,7 +217,7 @@ async def test_a_slow_reader_stops_the_application_at_the_windows(h2app: Http2Ap
     async with peer(pod.port) as one:
         one.takes = False
         number = one.ask("/big")
-        await eventually(lambda: len(one.replies[number].body) == 65535, "the whole window")
+        await eventually(lambda: one.replies[number].size == 65535, "the whole window")
         await one.ping()
         link = h2app.links[0]
         assert len(link.left[1]) > 20_000_000 - 400_000

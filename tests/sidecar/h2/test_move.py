@@ -313,6 +313,10 @@ async def test_ten_moves_in_a_row_under_load_fail_nothing(protocol: str, app: Ap
             )
             assert (reply.status, reply.body.decode()) == (200, hashlib.sha256(body).hexdigest())
 
+    async def more(count: int) -> None:
+        enough = sent + count
+        await eventually(lambda: sent > enough, "requests in between")
+
     tasks = [
         asyncio.create_task(load(peer, n * 10 + lane)) for n, peer in enumerate(peers) for lane in range(5)
     ]
@@ -327,8 +331,7 @@ async def test_ten_moves_in_a_row_under_load_fail_nothing(protocol: str, app: Ap
             await asyncio.sleep(0.002)
         giving.rest = None
         giving, taking = taking, giving
-        before = sent
-        await eventually(lambda before=before: sent > before + 40, "requests in between")
+        await more(40)
     ended = True
     await asyncio.gather(*tasks)
     assert all(peer.goaways == [] and not peer.closed for peer in peers)

@@ -19,7 +19,7 @@ from sidecar.proxy.h2 import rest, state
 from sidecar.proxy.h2.engine import ServerEngine
 from sidecar.proxy.h2.fields import Fields
 from sidecar.proxy.h2.state import BadStateError, State
-from tests.sidecar.h2.peer import PREFACE, frame
+from tests.sidecar.h2.peer import PREFACE, frame, texts
 
 LIMIT = 65536
 
@@ -98,9 +98,7 @@ class Client:
     """h2 as a client, and what it is owed."""
 
     def __init__(self) -> None:
-        self.h2 = h2.connection.H2Connection(
-            h2.config.H2Configuration(client_side=True, header_encoding="utf-8")
-        )
+        self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
         self.h2.initiate_connection()
         self.greeting = self.h2.data_to_send().removeprefix(PREFACE)
         self.open: dict[int, int] = {}  # bytes sent
@@ -112,7 +110,7 @@ class Client:
     def receive(self, data: bytes) -> None:
         for event in self.h2.receive_data(data):
             if isinstance(event, h2.events.ResponseReceived):
-                headers = dict(event.headers)
+                headers = texts(event.headers)
                 assert int(headers["x-number"]) == event.stream_id
                 self.answered[event.stream_id] = int(headers["x-length"])
             elif isinstance(event, h2.events.PingAckReceived):

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from h2.errors import ErrorCodes
 from h2.events import (
-    ConnectionTerminated,
     DataReceived,
     Event,
     PingAckReceived,
@@ -76,7 +75,7 @@ class Http2Connection(Link):
         self.service, self.listener, self.peer = service, listener, peer.encode()
         self.streams: dict[int, Stream] = {}
         self._state = State.OPEN
-        self._ended = False  # the client has sent FIN, or GOAWAY
+        self._ended = False  # the client has sent FIN
         self._head_since: float | None = None  # part of a header block is there
         self._last_word_at: float | None = None  # told, and the second GOAWAY is to come
         self._last: int | None = None  # of the streams that are served
@@ -172,11 +171,8 @@ class Http2Connection(Link):
         elif isinstance(event, WindowUpdated | RemoteSettingsChanged):
             self.opened()
         elif isinstance(event, PingAckReceived):
-            if event.ping_data == _PING and self._last_word_at is not None:
-                self._last_word_at = min(self._last_word_at, self.service.now + GRACE_S)
-        elif isinstance(event, ConnectionTerminated):
-            self._ended = True
-            self._perhaps_over()
+            self._round_trip(event.ping_data)
+        # A client's GOAWAY is about streams that this side would open; it ends the connection itself.
 
     def _request(self, event: RequestReceived) -> None:
         if self._last is not None and event.stream_id > self._last:
@@ -263,6 +259,11 @@ class Http2Connection(Link):
         self._dispatch_waiting()
         self.wake()
 
+    def _round_trip(self, answer: bytes) -> None:
+        """The client has read the first GOAWAY."""
+        if answer == _PING and self._last_word_at is not None:
+            self._last_word_at = min(self._last_word_at, self.service.now + GRACE_S)
+
     def _last_word(self) -> None:
         """The second GOAWAY: streams that the client opened before it knew have arrived by now."""
         self._last_word_at = None
@@ -329,8 +330,8 @@ class Http2Connection(Link):
         """Bounds how long streams wait, and how long it is tried."""
         waiting = [stream for stream in self.streams.values() if stream.waits]
         if not self._moves():
-            if waiting:
-                self._dispatch_waiting()
+            self._holds = 0
+            self._dispatch_waiting()
             return
         if waiting and now - waiting[0].since >= HOLD_S:
             self._holds += 1

@@ -14,6 +14,7 @@ from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated, Event, StreamReset
 from h2.exceptions import (
     DenialOfServiceError,
+    FrameTooLargeError,
     InvalidBodyLengthError,
     ProtocolError,
     StreamClosedError,
@@ -21,6 +22,7 @@ from h2.exceptions import (
 )
 from h2.settings import SettingCodes, Settings
 from h2.stream import StreamClosedBy
+from hpack.exceptions import HPACKError
 from hyperframe.frame import (
     AltSvcFrame,
     DataFrame,
@@ -81,7 +83,12 @@ class Engine(H2Connection):
     def receive(self, data: bytes, now: float) -> list[Event]:
         """What these bytes bring; ProtocolError, with a GOAWAY to be sent, if they end the connection."""
         self.now = now
-        return self.receive_data(data)
+        events = self.receive_data(data)
+        # h2 would first collect the whole of a frame that is too large.
+        if int.from_bytes(self.incoming_buffer._data[:3], "big") > self.max_inbound_frame_size:
+            self._terminate_connection(ErrorCodes.FRAME_SIZE_ERROR)
+            raise FrameTooLargeError("a frame that is too large")
+        return events
 
     def alive(self, stream_id: int) -> bool:
         """Whether frames can still be sent on a stream."""
@@ -124,6 +131,10 @@ class Engine(H2Connection):
         except InvalidBodyLengthError:
             assert isinstance(frame, DataFrame)
             return self._reset_for_length(frame)
+        except ProtocolError as error:
+            if type(error) is ProtocolError and isinstance(error.__cause__, HPACKError):
+                error.error_code = ErrorCodes.COMPRESSION_ERROR  # section 4.3
+            raise
 
     def _reset_for_length(self, frame: DataFrame) -> list[Event]:
         """A malformed message is the end of its stream (section 8.1.1)."""
