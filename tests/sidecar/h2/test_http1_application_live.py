@@ -241,12 +241,9 @@ async def test_an_application_that_does_not_read_stops_the_upload_at_the_windows
                 sent += size
             else:
                 await asyncio.sleep(0.01)
-        assert sent < 30_000_000
         reply = await one.reply(number)
-        assert (reply.status, reply.headers["x-sidecar-error"]) in [
-            (504, "upstream-timeout"),
-            (413, "body-limit"),
-        ]
+        assert (reply.status, reply.headers["x-sidecar-error"]) == (504, "upstream-timeout")
+        assert sent < 20_000_000  # less than the limit, which would have been answered with 413
     for writer in taken:
         writer.close()
     server.close()

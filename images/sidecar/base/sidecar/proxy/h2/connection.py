@@ -256,7 +256,6 @@ class Http2Connection(Link):
         self._last_word_at = self.service.now + ROUND_S
         self.engine.goaway(HIGHEST)
         self.engine.ping(_PING)
-        self._dispatch_waiting()
         self.wake()
 
     def _round_trip(self, answer: bytes) -> None:
