@@ -23,7 +23,7 @@ LIMITS = {
 
 @pytest.fixture
 async def sidecar(pod: Pod) -> Sidecar:
-    sidecar = await pod.start(7, 0, **LIMITS)
+    sidecar = await pod.start(7, 0, (), **LIMITS)
     await sidecar.saw("accepting")
     return sidecar
 

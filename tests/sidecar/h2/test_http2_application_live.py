@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 
 async def serve(app: Http2App, pods: list[Pod], **more: str) -> Pod:
     pod = pod_of(app, pods)
-    await (await pod.start(7, 0, SIDECAR_UPSTREAM_PROTOCOL="h2", **more)).saw("accepting")
+    await (await pod.start(7, 0, (), SIDECAR_UPSTREAM_PROTOCOL="h2", **more)).saw("accepting")
     return pod
 
 
@@ -237,7 +237,7 @@ async def test_http1_requests_stay_http1(h2app: Http2App, pods: list[Pod]) -> No
 
 
 async def test_an_application_that_speaks_no_http2_is_told_apart(pod: Pod) -> None:
-    await (await pod.start(7, 0, SIDECAR_UPSTREAM_PROTOCOL="h2", **LIMITS)).saw("accepting")
+    await (await pod.start(7, 0, (), SIDECAR_UPSTREAM_PROTOCOL="h2", **LIMITS)).saw("accepting")
     async with peer(pod.port) as one:
         reply = await one.get()
         assert (reply.status, reply.headers["x-sidecar-error"]) == (502, "upstream-http2")

@@ -18,7 +18,6 @@ from sidecar.listener import Listener
 from sidecar.proxy.connection import Connection
 from sidecar.proxy.h2 import connection as connections
 from sidecar.proxy.h2.connection import Http2Connection
-from sidecar.proxy.h2.state import can_unpack
 from sidecar.proxy.service import Service
 from tests.sidecar.h2.application import Http2App
 from tests.sidecar.h2.peer import Peer, Reply, frame
@@ -47,10 +46,7 @@ class Pair:
     async def peer(self, **settings: int) -> Peer:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        self.predecessor.arriving += 1
-        await asyncio.get_running_loop().connect_accepted_socket(
-            lambda: self.predecessor.greet(self.listener, "10.0.0.9"), ours
-        )
+        self.predecessor.greet(self.listener, "10.0.0.9", ours)
         peer = Peer(*await asyncio.open_connection(sock=theirs))
         peer.greet(**settings)
         self.peers.append(peer)
@@ -68,15 +64,16 @@ class Pair:
         if drain:
             self.predecessor.start_drain(60.0, 4.0, self.counts.update)
 
-    async def move(self, client: Http2Connection, into: Service | None = None) -> None:
+    def move(self, client: Http2Connection, into: Service | None = None) -> None:
         """As a hand-over does it."""
         parcel = client.pack()
-        assert can_unpack(parcel.state)
+        into = into or self.successor
+        assert into.can_take(parcel, self.listener)
         assert len(parcel.data) < 100_000
         sock = socket.socket(fileno=os.dup(parcel.descriptors[0]))
         sock.setblocking(False)
         client.let_go()
-        await (into or self.successor).unpack(parcel, self.listener, [sock])
+        into.unpack(parcel, self.listener, [sock])
 
     async def ready(self, client: Http2Connection) -> None:
         await eventually(client.ready, "rest")
@@ -105,7 +102,7 @@ async def test_an_idle_connection_moves_at_once_and_nobody_notices(pair: Pair, a
     await pair.ready(client)
     pair.start_moving()
     assert client.ready()
-    await pair.move(client)
+    pair.move(client)
     for number in range(3, 6):
         assert (await peer.get("/", f"c-{number}", more)).status == 200
     assert (peer.goaways, peer.closed) == ([], False)
@@ -118,7 +115,7 @@ async def test_a_connection_without_a_request_moves_as_well(pair: Pair) -> None:
     peer = await pair.peer()
     await pair.ready(pair.client)
     pair.start_moving()
-    await pair.move(pair.client)
+    pair.move(pair.client)
     assert (await peer.get()).status == 200
 
 
@@ -136,7 +133,7 @@ async def test_new_streams_wait_for_those_with_the_application_and_move(pair: Pa
     assert (await peer.reply(held)).body == b"held"
     await pair.ready(client)
     assert client in pair.rested
-    await pair.move(client)
+    pair.move(client)
     for number in waiting:
         assert (await peer.reply(number)).body.decode() == hashlib.sha256(b"abc").hexdigest()
     assert set(app.executed.values()) == {1}
@@ -154,7 +151,7 @@ async def test_an_upload_goes_on_where_it_was(pair: Pair, app: App) -> None:
         peer.send(number, body[at : at + 13_107])
     await peer.ping()
     await pair.ready(client)
-    await pair.move(client)
+    pair.move(client)
     await peer.upload(number, body[first:])
     assert (await peer.reply(number)).body.decode() == hashlib.sha256(body).hexdigest()
     assert app.executed == {"c-1": 1}
@@ -182,7 +179,7 @@ async def test_frames_and_header_blocks_that_are_half_there_move_as_bytes(pair: 
         client = next(iter(pair.predecessor.clients))
         assert isinstance(client, Http2Connection)
         await pair.ready(client)
-        await pair.move(client)
+        pair.move(client)
         pair.predecessor, pair.successor = pair.successor, pair.predecessor
         await eventually(lambda: pair.predecessor.clients, "the moved connection")
     assert (await peer.reply(number)).status == 200
@@ -209,7 +206,7 @@ async def test_what_is_taken_back_goes_on_as_if_nothing_had_been(
     assert (await peer.reply(number)).body.decode() == hashlib.sha256(b"abc").hexdigest()
     later = peer.ask("/", name="c-2")
     await pair.ready(client)
-    await pair.move(client)
+    pair.move(client)
     assert (await peer.reply(later)).status == 200
     assert (peer.goaways, app.executed["c-1"], app.executed["c-2"]) == ([], 1, 1)
 
@@ -288,7 +285,7 @@ async def test_a_document_that_makes_no_sense_ends_the_connection_and_nothing_el
     parcel = client.pack()
     sock = socket.socket(fileno=os.dup(parcel.descriptors[0]))
     client.let_go()
-    await pair.successor.unpack(parcel._replace(data=b"{}"), pair.listener, [sock])
+    pair.successor.unpack(parcel._replace(data=b"{}"), pair.listener, [sock])
     await eventually(lambda: peer.closed, "the end")
     assert (pair.successor.arriving, pair.successor.clients) == (0, set())
 
@@ -330,7 +327,7 @@ async def test_ten_moves_in_a_row_under_load_fail_nothing(protocol: str, app: Ap
             for client in list(giving.clients):
                 if client.ready():
                     assert isinstance(client, Http2Connection)
-                    await pair.move(client, into=taking)
+                    pair.move(client, into=taking)
             await asyncio.sleep(0.002)
         giving.rest = None
         giving, taking = taking, giving

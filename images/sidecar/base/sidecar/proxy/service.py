@@ -15,9 +15,9 @@ from sidecar.config import Config
 from sidecar.listener import Kind, Listener
 from sidecar.parcel import Parcel
 from sidecar.proxy import tunnel, unpacking
-from sidecar.proxy.h2 import state
 from sidecar.proxy.client import ClientConnection
 from sidecar.proxy.connection import Connection
+from sidecar.proxy.h2 import state
 from sidecar.proxy.h2.application import Application
 from sidecar.proxy.h2.connection import Http2Connection
 from sidecar.proxy.h2.exchange import Asker, Exchange

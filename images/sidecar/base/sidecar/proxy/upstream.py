@@ -36,6 +36,9 @@ class Asker(Protocol):
     def response_data(self, head: bytes, data: bytes) -> None:
         """Part of the body, as it came."""
 
+    def upstream_switched(self, response: Response, transport: asyncio.Transport, early: bytes) -> None:
+        """A 101 that was asked for: the connection is the asker's, with what came after the head."""
+
     def upstream_done(self, reusable: bool) -> None:
         """The answer is complete; the connection is the asker's to put back or to close."""
 

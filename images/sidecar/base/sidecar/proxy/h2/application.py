@@ -8,7 +8,6 @@ connections.
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
@@ -21,7 +20,7 @@ from h2.events import (
 )
 from h2.exceptions import ProtocolError
 
-from sidecar.address import Address
+from sidecar.address import Address, connect
 from sidecar.proxy.h2 import fields
 from sidecar.proxy.h2.engine import HIGHEST, ClientEngine
 from sidecar.proxy.h2.exchange import Asker
@@ -85,13 +84,10 @@ class Application:
 
     async def _open(self, link: ApplicationLink) -> None:
         """Up to the application's SETTINGS, which say how much it takes at once."""
-        loop = asyncio.get_running_loop()
-        sock = socket.socket(self._address.number, socket.SOCK_STREAM)
-        sock.setblocking(False)
+        sock = await connect(self._address, self._connect_timeout_s)
         try:
             async with asyncio.timeout(self._connect_timeout_s):
-                await loop.sock_connect(sock, self._address.name)
-                await loop.create_connection(lambda: link, sock=sock)
+                await asyncio.get_running_loop().create_connection(lambda: link, sock=sock)
                 await link.greeted
         except BaseException:
             if link.up:

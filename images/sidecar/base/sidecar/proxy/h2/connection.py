@@ -9,6 +9,7 @@ listeners or hand-overs.
 from __future__ import annotations
 
 import asyncio
+import math
 from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -26,13 +27,14 @@ from h2.events import (
 )
 from h2.exceptions import ProtocolError
 
+from sidecar.listener import Kind
 from sidecar.parcel import Parcel
 from sidecar.proxy.h2 import fields
 from sidecar.proxy.h2.engine import HIGHEST, ServerEngine
 from sidecar.proxy.h2.fields import MalformedError
 from sidecar.proxy.h2.link import Link
 from sidecar.proxy.h2.rest import at_rest, freeze, thaw
-from sidecar.proxy.h2.state import announced, encode, parse
+from sidecar.proxy.h2.state import announced, can_unpack, encode, parse
 from sidecar.proxy.h2.stream import Stream
 
 if TYPE_CHECKING:
@@ -79,17 +81,30 @@ class Http2Connection(Link):
         self._head_since: float | None = None  # part of a header block is there
         self._last_word_at: float | None = None  # told, and the second GOAWAY is to come
         self._last: int | None = None  # of the streams that are served
-        self._deadline = 0.0  # of a linger
         self._holds = 0  # that were in vain
+        self.deadline = service.now  # `tick` sets it
         self.silent_since: float | None = service.now
         self.told = False
         self.forced = self.moved = self.stays = False
 
     @classmethod
+    def can_take(cls, parcel: Parcel, listener: Listener) -> bool:
+        """Whether `unpack` can serve this, from what is small."""
+        peer = parcel.state.get("peer")  # goes into a header field
+        return (
+            listener.kind is Kind.INBOUND
+            and len(parcel.descriptors) == 1
+            and isinstance(peer, str)
+            and peer.isascii()
+            and peer.isprintable()
+            and can_unpack(parcel.state)
+        )
+
+    @classmethod
     def unpack(cls, service: Service, listener: Listener, parcel: Parcel) -> Http2Connection:
         """The connection that the predecessor has packed, without its socket; BadStateError."""
         state = parse(parcel.data)
-        connection = cls(service, listener, str(parcel.state.get("peer", "unknown")), thaw(state))
+        connection = cls(service, listener, parcel.state["peer"], thaw(state))
         for waiting in state.streams:
             connection.streams[waiting.id] = Stream.thawed(connection, waiting)
             connection.silent_since = None
@@ -100,6 +115,7 @@ class Http2Connection(Link):
     def begin(self, transport: asyncio.Transport, data: bytes) -> None:
         """Takes a connection over whose first bytes were the preface."""
         self.transport = transport
+        self.service.arrived(self)
         self.engine.greet()
         self.data_received(data)
         self.drain()
@@ -139,6 +155,7 @@ class Http2Connection(Link):
         except ProtocolError:
             self._linger()
             return
+        self.deadline = self.service.now  # something may have become due: `tick` finds out
         for event in events:
             if self._state is not State.OPEN:
                 return
@@ -216,6 +233,7 @@ class Http2Connection(Link):
         self._blocked.discard(stream)
         if not self.streams and self._state is State.OPEN:
             self.silent_since = None if self.told else self.service.now
+            self.deadline = self.service.now
             self._perhaps_over()
 
     def flushed(self) -> None:
@@ -233,7 +251,7 @@ class Http2Connection(Link):
         for stream in list(self.streams.values()):
             stream.cancel()
         self.silent_since = None
-        self._deadline = self.service.now + LINGER_S
+        self.deadline = self.service.now + LINGER_S
         if self.transport.is_closing():
             return
         self.flush()
@@ -249,6 +267,7 @@ class Http2Connection(Link):
         drain = self.service.drain
         if self._state is not State.OPEN or self.told or drain is None:
             return
+        self.deadline = self.service.now
         if not drain.tells and not self.stays:
             return
         self.told = True
@@ -290,6 +309,8 @@ class Http2Connection(Link):
         if self._state is State.LINGER:
             self._tick_linger(now)
         elif self._state is State.OPEN:
+            busy = self.streams or self.told or self._head_since is not None or self._moves()
+            self.deadline = now if busy else now + self.service.limits.idle_s
             for stream in list(self.streams.values()):
                 stream.tick(now)
             self._tick_hold(now)
@@ -302,10 +323,8 @@ class Http2Connection(Link):
                 self._last_word()
 
     def _tick_linger(self, now: float) -> None:
-        if now < self._deadline:
-            return
         if self.transport.get_write_buffer_size() and not self.forced:
-            self._deadline = now + LINGER_S  # the last answers are still on their way
+            self.deadline = now + LINGER_S  # the last answers are still on their way
         else:
             self.transport.abort()
 
@@ -358,6 +377,7 @@ class Http2Connection(Link):
         """The engine's state and the waiting streams."""
         self.transport.pause_reading()
         self._state = State.PACKED
+        self.deadline = math.inf
         descriptor = self.transport.get_extra_info("socket").fileno()
         frozen = freeze(self.engine, [stream.freeze() for stream in self.streams.values()])
         small = {"peer": self.peer.decode(), **announced()}
@@ -366,6 +386,7 @@ class Http2Connection(Link):
     def take_back(self) -> None:
         """Reads on, and dispatches what waits."""
         self._state = State.OPEN
+        self.deadline = self.service.now
         self.transport.resume_reading()
         self._dispatch_waiting()
         self.drain()

@@ -147,6 +147,11 @@ class Http1Exchange:
         if payload and not self._over:
             self._asker.data(payload)
 
+    def upstream_switched(self, response: Response, transport: asyncio.Transport, early: bytes) -> None:
+        """HTTP/2 has no upgrades (RFC 9113, section 8.6), so none was asked for."""
+        transport.abort()
+        self.upstream_failed(502, "upstream-malformed")
+
     def upstream_done(self, reusable: bool) -> None:
         """The answer is complete."""
         upstream, self._upstream = self._upstream, None
@@ -154,7 +159,7 @@ class Http1Exchange:
             if reusable and self._complete:
                 if self._slow:
                     upstream.transport.resume_reading()
-                self._pool.put(upstream)
+                upstream.pool.put(upstream)
             else:
                 upstream.close()
         if not self._over:

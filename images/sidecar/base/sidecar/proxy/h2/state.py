@@ -88,16 +88,15 @@ class State(NamedTuple):
 
 
 def can_unpack(small: Mapping[str, Any]) -> bool:
-    """Whether both sides describe a connection alike; asked by either of them.
+    """Whether a parcel's small state promises a document that this process can read.
 
-    A successor gives it a parcel's small state, before it acknowledges; a predecessor what the successor
-    announced, before it tries. Where they differ the client is told (GOAWAY).
+    FORM says the same before anything is sent, so that a predecessor can tell the client at once.
     """
     return small.get("format") == FORMAT and small.get("libraries") == LIBRARIES
 
 
 def announced() -> dict[str, Any]:
-    """What a parcel's small state says of its document, and a successor of those that it can read."""
+    """What a parcel's small state says of its document."""
     return {"format": FORMAT, "libraries": LIBRARIES}
 
 
