@@ -61,6 +61,7 @@ class _Link(asyncio.Protocol):
         self.bodies: dict[int, bytearray] = {}
         self.left: dict[int, bytes] = {}
         self.tasks: set[asyncio.Task[None]] = set()
+        self.lost = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -69,6 +70,7 @@ class _Link(asyncio.Protocol):
         self.flush()
 
     def connection_lost(self, error: Exception | None) -> None:
+        self.lost = True
         for task in self.tasks:
             task.cancel()
 

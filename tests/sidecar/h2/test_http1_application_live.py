@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from tests.sidecar.h2.application import ChunkedApp
 from tests.sidecar.h2.conftest import pod_of
 from tests.sidecar.h2.peer import PREFACE, Reply, frame, peer
-from tests.sidecar.rig import WITHIN_S, Client, Pod, Sidecar, eventually
+from tests.sidecar.rig import WITHIN_S, App, Client, Pod, Sidecar, eventually
 
 pytestmark = pytest.mark.integration
 
@@ -148,6 +149,43 @@ async def test_an_early_answer_ends_the_upload_without_an_error(sidecar: Sidecar
         reply = one.replies[number]
         assert (reply.status, reply.ended, reply.reset) == (413, True, 0)
         assert (await one.get()).status == 200
+
+
+async def test_a_connection_with_half_a_request_on_it_is_not_used_again(pods: list[Pod]) -> None:
+    """An application that answers as soon as it has the head, and keeps the connection."""
+    heads: list[bytes] = []
+
+    async def hasty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                heads.append(await reader.readuntil(b"\r\n\r\n"))
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        writer.close()
+
+    server = await asyncio.start_server(hasty, "127.0.0.1", 0)
+    app = App()
+    app.port = server.sockets[0].getsockname()[1]
+    pod = pod_of(app, pods)
+    await (await pod.start(7, 0)).saw("accepting")
+    async with peer(pod.port) as one:
+        number = one.ask("/", "POST", body=None, more=[("content-length", "18")])
+        await eventually(lambda: one.replies[number].reset is not None, "RST_STREAM")
+        assert (one.replies[number].status, one.replies[number].reset) == (200, 0)
+        assert (await one.get()).status == 200
+    assert heads[1].startswith(b"GET / HTTP/1.1\r\n")
+    server.close()
+
+
+async def test_a_body_of_unknown_length_over_the_limit_is_answered_and_not_executed(pod: Pod) -> None:
+    await (await pod.start(7, 0, SIDECAR_BODY_LIMIT="50000")).saw("accepting")
+    async with peer(pod.port) as one:
+        number = one.ask("/echo", "POST", body=None, name="long")
+        for _ in range(6):
+            one.send(number, b"x" * 10_000)
+        reply = await one.reply(number)
+        assert (reply.status, reply.headers["x-sidecar-error"]) == (413, "body-limit")
+        assert (await one.get()).status == 200
+    assert pod.app.executed["long"] == 0
 
 
 async def test_a_body_over_the_limit_is_answered_and_the_connection_goes_on(

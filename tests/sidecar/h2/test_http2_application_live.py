@@ -227,6 +227,17 @@ async def test_a_slow_reader_stops_the_application_at_the_windows(h2app: Http2Ap
         assert len((await one.reply(number)).body) == 20_000_000
 
 
+async def test_a_connection_that_is_idle_is_dropped_before_the_application_would(
+    h2app: Http2App, pods: list[Pod]
+) -> None:
+    pod = await serve(h2app, pods, SIDECAR_UPSTREAM_IDLE_S="0.2")
+    async with peer(pod.port) as one:
+        assert (await one.get()).status == 200
+        await eventually(lambda: h2app.links[0].lost, "the idle connection's end")
+        assert (await one.get()).status == 200
+    assert h2app.connections == 2
+
+
 async def test_http1_requests_stay_http1(h2app: Http2App, pods: list[Pod]) -> None:
     pod = await serve(h2app, pods)
     client = await Client.connect(pod.port)

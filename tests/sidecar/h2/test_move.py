@@ -277,6 +277,23 @@ async def test_a_connection_that_was_told_does_not_move(pair: Pair) -> None:
     assert not peer.replies[held].over
 
 
+@pytest.mark.case(29)
+async def test_the_second_goaway_follows_the_answer_to_the_ping(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "ROUND_S", 60.0)
+    peer = await pair.peer()
+    peer.answers_pings = False
+    pair.predecessor.start_drain(60.0, 30.0, pair.counts.update)
+    await eventually(lambda: peer.goaways, "the first GOAWAY")
+    assert peer.goaways == [(2**31 - 1, 0)]
+    peer.pong()
+    await eventually(lambda: peer.closed, "the end")
+    assert peer.goaways == [(2**31 - 1, 0), (0, 0)]
+    await eventually(lambda: pair.counts, "the drain's end")
+    assert (pair.counts["told"], pair.counts["forced"]) == (1, 0)
+
+
 async def test_a_document_that_makes_no_sense_ends_the_connection_and_nothing_else(pair: Pair) -> None:
     peer = await pair.peer()
     await pair.ready(pair.client)

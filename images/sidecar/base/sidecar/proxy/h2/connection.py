@@ -9,7 +9,6 @@ listeners or hand-overs.
 from __future__ import annotations
 
 import asyncio
-import math
 from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -377,7 +376,6 @@ class Http2Connection(Link):
         """The engine's state and the waiting streams."""
         self.transport.pause_reading()
         self._state = State.PACKED
-        self.deadline = math.inf
         descriptor = self.transport.get_extra_info("socket").fileno()
         frozen = freeze(self.engine, [stream.freeze() for stream in self.streams.values()])
         small = {"peer": self.peer.decode(), **announced()}
