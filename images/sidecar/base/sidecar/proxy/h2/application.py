@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from h2.events import (
     ConnectionTerminated,
@@ -73,7 +73,7 @@ class Application:
         except OSError as error:  # TimeoutError is one
             self._connecting = None
             if not self._links:
-                reason = "upstream-http2" if link.up else "upstream-connect"
+                reason = "upstream-connect" if link.idle_since is None else "upstream-http2"
                 waiting, self._waiting = self._waiting, deque()
                 for exchange in waiting:
                     exchange.fail(504 if isinstance(error, TimeoutError) else 502, reason)
@@ -84,16 +84,20 @@ class Application:
 
     async def _open(self, link: ApplicationLink) -> None:
         """Up to the application's SETTINGS, which say how much it takes at once."""
-        sock = await connect(self._address, self._connect_timeout_s)
+        try:
+            sock = await connect(self._address, self._connect_timeout_s)
+        except OSError:
+            self.service.tally.failed_connects += 1
+            raise
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 await asyncio.get_running_loop().create_connection(lambda: link, sock=sock)
                 await link.greeted
         except BaseException:
-            if link.up:
-                link.transport.abort()
-            else:
+            if link.idle_since is None:  # it did not come up
                 sock.close()
+            else:
+                link.transport.abort()
             raise
 
     def gone(self, link: ApplicationLink) -> None:
@@ -128,7 +132,6 @@ class ApplicationLink(Link):
         self.greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.exchanges: dict[int, Http2Exchange] = {}
         self.idle_since: float | None = None
-        self.up = False
         self._leaving = False  # no new requests
 
     @property
@@ -174,8 +177,8 @@ class ApplicationLink(Link):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is up."""
-        self.transport = cast(asyncio.Transport, transport)
-        self.up = True
+        self.up(transport)
+        self._application.service.tally.connects += 1
         self.idle_since = self._application.service.now
         self.engine.greet()
         self.wake()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from enum import IntEnum
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from h2.errors import ErrorCodes
 from h2.events import (
@@ -113,7 +113,7 @@ class Http2Connection(Link):
 
     def begin(self, transport: asyncio.Transport, data: bytes) -> None:
         """Takes a connection over whose first bytes were the preface."""
-        self.transport = transport
+        self.up(transport)
         self.service.arrived(self)
         self.engine.greet()
         self.data_received(data)
@@ -121,7 +121,7 @@ class Http2Connection(Link):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A moved connection is up: goes on where the predecessor stopped."""
-        self.transport = cast(asyncio.Transport, transport)
+        self.up(transport)
         self.service.arrived(self)
         for stream in list(self.streams.values()):
             stream.open()

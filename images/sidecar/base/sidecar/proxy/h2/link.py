@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from typing import cast
 
 from h2.errors import ErrorCodes
 
+from sidecar.proxy.connection import WRITE_HIGH, WRITE_LOW
 from sidecar.proxy.h2.engine import Engine
 from sidecar.proxy.h2.fields import Fields
 
@@ -124,6 +126,11 @@ class Link(asyncio.Protocol):
         self._blocked: set[Flow] = set()  # by a window of the peer's
         self._slow = False  # the peer does not read
         self._awake = False  # a flush is on its way
+
+    def up(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is up."""
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+        self.transport.set_write_buffer_limits(WRITE_HIGH, WRITE_LOW)
 
     def can_send(self, flow: Flow) -> bool:
         """Whether a stream is still open on this side."""
