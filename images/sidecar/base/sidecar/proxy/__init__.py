@@ -1,1 +1,1 @@
-"""The proxy: HTTP/1.1 and tunnels, in both directions. Knows nothing of hand-overs, only of draining."""
+"""The proxy: HTTP/1.1, HTTP/2 and tunnels. Knows nothing of hand-overs, only of draining."""
