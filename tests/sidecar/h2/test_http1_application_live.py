@@ -314,6 +314,14 @@ async def test_a_client_that_says_goodbye_or_sends_no_more_gets_what_it_asked_fo
         assert one.goaways == []
 
 
+async def test_a_status_that_no_rfc_knows_is_passed_on(chunked: ChunkedApp, pods: list[Pod]) -> None:
+    chunked.answer = b"HTTP/1.1 999 No\r\nContent-Length: 2\r\n\r\nok"
+    pod = pod_of(chunked, pods)
+    await (await pod.start(7, 0)).saw("accepting")
+    async with peer(pod.port) as one:
+        assert (await one.get()).status == (await one.get()).status == 999
+
+
 async def test_trailers_pass_both_ways(chunked: ChunkedApp, pods: list[Pod]) -> None:
     chunked.answer = (
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: grpc-status\r\n\r\n"

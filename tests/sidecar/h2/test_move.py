@@ -186,6 +186,17 @@ async def test_frames_and_header_blocks_that_are_half_there_move_as_bytes(pair: 
     assert app.executed == {"c": 1}
 
 
+async def test_a_header_block_that_was_begun_before_the_move_still_has_to_end(pair: Pair) -> None:
+    peer = await pair.peer()
+    peer.raw(frame(1, 0, 1, b"\x82"))
+    await eventually(lambda: pair.client.engine.in_head, "the block's beginning")
+    pair.start_moving()
+    pair.successor.limits = pair.successor.limits._replace(header_s=0.3)
+    pair.move(pair.client)
+    await eventually(lambda: peer.closed, "the end")
+    assert peer.goaways == [(0, 11)]
+
+
 async def test_what_is_taken_back_goes_on_as_if_nothing_had_been(
     pair: Pair, app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:

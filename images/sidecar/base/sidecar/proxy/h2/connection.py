@@ -126,6 +126,7 @@ class Http2Connection(Link):
         for stream in list(self.streams.values()):
             stream.open()
         self._dispatch_waiting()
+        self._watch_head()
         self._rest()
         self.drain()
 
@@ -159,13 +160,16 @@ class Http2Connection(Link):
             if self._state is not State.OPEN:
                 return
             self._take(event)
-        if self.engine.in_head:
-            if self._head_since is None:
-                self._head_since = self.service.now
-        else:
-            self._head_since = None
+        self._watch_head()
         if self.engine.unsent:
             self.wake()
+
+    def _watch_head(self) -> None:
+        """A header block, once begun, has to come to its end."""
+        if not self.engine.in_head:
+            self._head_since = None
+        elif self._head_since is None:
+            self._head_since = self.service.now
 
     # -- frames ----------------------------------------------------------------------------------------------
 
