@@ -159,7 +159,7 @@ class Stream(Flow):
     def answered(self, status: int, listed: Fields, last: bool) -> None:
         """See Asker."""
         self._started = True
-        self.client.service.requests[min(status // 100, 5)] += 1  # some say 999
+        self.client.service.count(status)
         if last:
             self._exchange = None
         self.head([(b":status", b"%d" % status), *listed, *self.client.service.stamp_fields], last)
@@ -197,6 +197,7 @@ class Stream(Flow):
             self._give_up(ErrorCodes.INTERNAL_ERROR)
             return
         self._started = self._answered_here = True
+        self.client.service.count(status)
         self.client.service.tally.errors[reason] += 1
         text = REASONS[reason].encode() + b"\n"
         listed = [
