@@ -114,10 +114,12 @@ class Child:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    @property
-    def descriptors(self) -> int:
-        """How many are open."""
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+    def descriptors(self, port: int) -> tuple[int, int]:
+        """How many are open: of connections with a port of loopback at either end, and all others."""
+        sockets = _sockets(port)
+        links = _links(f"/proc/{self.process.pid}/fd")
+        found = sum(link in sockets for link in links)
+        return found, len(links) - found
 
 
 class Children:
@@ -155,6 +157,22 @@ class Children:
         child = await self.start(module, command, {**os.environ, "PYTHONPATH": str(ROOT)})
         await child.saw("ready")
         return child
+
+
+def _links(directory: str) -> list[str]:
+    """Where its entries point to, without those that go away meanwhile."""
+    links = []
+    for name in os.listdir(directory):
+        with contextlib.suppress(FileNotFoundError):
+            links.append(os.readlink(f"{directory}/{name}"))
+    return links
+
+
+def _sockets(port: int) -> set[str]:
+    """Those that have an address of loopback with this port at either end, as links in /proc name them."""
+    address = f"0100007F:{port:04X}"
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return {f"socket:[{row[9]}]" for row in rows if address in row[1:3]}
 
 
 def _die_with_parent() -> None:

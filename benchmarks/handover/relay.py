@@ -61,7 +61,7 @@ class Relay:
 
     def __init__(self, children: Children, directory: Path, upstream: int, more: Mapping[str, str]) -> None:
         self._children, self._directory, self._more = children, directory, more
-        self._upstream = upstream
+        self.upstream = upstream
         self.port = free_port()
         self._version = 0  # of the process started last
         self._versions: dict[Child, int] = {}
@@ -82,7 +82,7 @@ class Relay:
             "PATH": os.environ["PATH"],
             "PYTHONPATH": f"{SIDECAR}{os.pathsep}{ROOT}",
             "SIDECAR_LISTEN": f"127.0.0.1:{self.port}",
-            "SIDECAR_UPSTREAM": f"127.0.0.1:{self._upstream}",
+            "SIDECAR_UPSTREAM": f"127.0.0.1:{self.upstream}",
             "SIDECAR_HANDOVER_DIR": str(self._directory / "shm"),
             "SIDECAR_RELEASE_FILE": str(self._directory / f"release-{release}"),
             "SIDECARSET_VERSION": str(self._version),
