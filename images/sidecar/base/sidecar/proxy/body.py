@@ -62,7 +62,7 @@ class Length:
         return taken
 
     def state(self) -> dict[str, Any]:
-        """As JSON; see sidecar.proxy.exchange."""
+        """As JSON; see sidecar.proxy.standing."""
         return {"length": self.size}
 
 
@@ -77,7 +77,7 @@ class UntilClose:
         return len(data)
 
     def state(self) -> dict[str, Any]:
-        """As JSON; see sidecar.proxy.exchange."""
+        """As JSON; see sidecar.proxy.standing."""
         return {"until": "close"}
 
 
@@ -105,7 +105,7 @@ class Chunks:
         return body
 
     def state(self) -> dict[str, Any]:
-        """As JSON; see sidecar.proxy.exchange."""
+        """As JSON; see sidecar.proxy.standing."""
         return {
             "left": self._left,
             "line": self._line.decode("latin-1"),

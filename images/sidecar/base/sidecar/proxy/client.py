@@ -8,15 +8,14 @@ that there is one.
 from __future__ import annotations
 
 import asyncio
-import math
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from sidecar.listener import Kind
 from sidecar.parcel import Parcel
+from sidecar.proxy import packing
 from sidecar.proxy.answers import answer
 from sidecar.proxy.body import BadBodyError, Chunks, Length
 from sidecar.proxy.connection import WRITE_HIGH, WRITE_LOW
-from sidecar.proxy.exchange import SOON_S, Exchange, state_of
 from sidecar.proxy.h2.connection import PREFACE, Http2Connection
 from sidecar.proxy.head import CHUNKED, UNTIL_CLOSE, RefusedError, Request, Response
 from sidecar.proxy.plain import request
@@ -496,74 +495,16 @@ class ClientConnection(asyncio.Protocol):
         """HTTP/1 can only tell with an answer."""
 
     def ready(self) -> bool:
-        """Between two requests, whole or not, or in an exchange that takes long; nothing waits to be written."""
-        return (
-            (self._state <= State.HEAD or (self._state is State.EXCHANGE and self._takes_long()))
-            and not self._ended
-            and not self.transport.is_closing()
-            and not self.transport.get_write_buffer_size()
-        )
-
-    def _takes_long(self) -> bool:
-        """Whether the exchange can move, and should: its request is with the application, whole."""
-        drain = self._service.drain
-        return (
-            drain is not None
-            and not drain.tells
-            and self._service.now - drain.began >= SOON_S
-            and self._body is None
-            and self._outbound is None
-            and not self._request.upgrade
-            and self._upstream is not None
-            and self._upstream.quiet
-        )
+        """See sidecar.proxy.packing."""
+        return packing.ready(self)
 
     def pack(self) -> Parcel:
-        """The connection with what was read of its next request, and the exchange that it is in, if it is."""
-        self.transport.pause_reading()
-        descriptors = [self.transport.get_extra_info("socket").fileno()]
-        state: dict[str, Any] = {"peer": self._peer.decode()}
-        data = self._buffer
-        if self._upstream is not None:
-            self._upstream.transport.pause_reading()
-            answer, reusable, head = self._upstream.standing()
-            exchange = Exchange(
-                self._request, self._started, self._closing, self._rechunk, reusable, answer, len(data)
-            )
-            state["exchange"] = state_of(exchange)
-            data += head
-            descriptors.append(self._upstream.descriptor)
-        self._state = State.PACKED
-        self.deadline = math.inf
-        return Parcel(self.kind, str(self.listener), state, data, tuple(descriptors))
-
-    def go_on(self, exchange: Exchange) -> None:
-        """The exchange that the predecessor began; before the connection is up."""
-        self._request, self._state = exchange.request, State.EXCHANGE
-        self._started, self._closing, self._rechunk = exchange.started, exchange.closing, exchange.rechunk
-        self.silent_since = None
-
-    def joined(self, upstream: UpstreamConnection) -> bool:
-        """Takes the other connection of that exchange; False if the client has gone."""
-        if self._state is not State.EXCHANGE:
-            return False
-        self._upstream = upstream
-        return True
+        """See sidecar.proxy.packing."""
+        return packing.pack(self)
 
     def take_back(self) -> None:
-        """Reads on."""
-        if self._upstream is not None:
-            self._state = State.EXCHANGE
-            self.deadline = self._service.now + self._service.limits.upstream_s
-            if not self._slow:
-                self._upstream.transport.resume_reading()
-        elif self._buffer:
-            self._state = State.HEAD
-            self.deadline = self._service.now + self._service.limits.header_s
-        else:
-            self._idle(b"")
-        if not self._paused:
-            self.transport.resume_reading()
+        """See sidecar.proxy.packing."""
+        packing.take_back(self)
 
     def let_go(self) -> None:
         """The successor reads it now."""

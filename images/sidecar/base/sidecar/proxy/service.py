@@ -14,7 +14,7 @@ from sidecar.capacity import Capacity
 from sidecar.config import Config
 from sidecar.listener import Kind, Listener
 from sidecar.parcel import Parcel
-from sidecar.proxy import tunnel, unpacking
+from sidecar.proxy import packing, tunnel
 from sidecar.proxy.client import ClientConnection
 from sidecar.proxy.connection import Connection
 from sidecar.proxy.h2 import state
@@ -154,7 +154,7 @@ class Service:
             return tunnel.can_take(parcel)
         if parcel.kind == Http2Connection.kind:
             return Http2Connection.can_take(parcel, listener)
-        return parcel.kind == ClientConnection.kind and unpacking.can_take(parcel, listener)
+        return parcel.kind == ClientConnection.kind and packing.can_take(parcel, listener)
 
     def unpack(self, parcel: Parcel, listener: Listener, sockets: Sequence[socket.socket]) -> None:
         """Serves a connection that the predecessor has packed; the sockets are this process's, non-blocking.
@@ -172,7 +172,7 @@ class Service:
             else:
                 self._begin(self._attach(client, sockets[0]))
         else:
-            self._begin(unpacking.unpack(self, parcel, listener, sockets))
+            self._begin(packing.unpack(self, parcel, listener, sockets))
 
     def _begin(self, coming: Coroutine[Any, Any, None]) -> None:
         """A connection is on its way: it will have `arrived` or `vanished`."""

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from sidecar.proxy.body import BadBodyError, Chunks, Length, UntilClose
 from sidecar.proxy.connection import WRITE_HIGH, WRITE_LOW
-from sidecar.proxy.exchange import Exchange
 from sidecar.proxy.head import CHUNKED, UNTIL_CLOSE, BadResponseError, Request, Response
 from sidecar.proxy.plain import response
+from sidecar.proxy.standing import Standing
 
 if TYPE_CHECKING:
     from sidecar.proxy.pool import Pool
@@ -102,10 +102,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._head, self._body = b"", None
         self.transport.write(data)
 
-    def go_on(self, client: Asker, exchange: Exchange, head: bytes) -> None:
+    def go_on(self, client: Asker, standing: Standing, head: bytes) -> None:
         """Reads the answer of an exchange on that a predecessor began; `head` is what it has read of a head."""
-        self._client, self._request = client, exchange.request
-        self._head, self._body, self._reusable = head, exchange.answer, exchange.reusable
+        self._client, self._request = client, standing.request
+        self._head, self._body, self._reusable = head, standing.answer, standing.reusable
 
     @property
     def quiet(self) -> bool:
@@ -119,7 +119,7 @@ class UpstreamConnection(asyncio.Protocol):
         """The connection's."""
         return self._sock.fileno()
 
-    def standing(self) -> tuple[Length | Chunks | UntilClose | None, bool, bytes]:
+    def outlook(self) -> tuple[Length | Chunks | UntilClose | None, bool, bytes]:
         """What is to come of the answer, whether the connection is kept after it, what was read of its head."""
         return self._body, self._reusable, self._head
 

@@ -9,18 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.proxy.body import Chunks, Length, UntilClose
-from sidecar.proxy.exchange import Exchange, exchange_of, state_of
 from sidecar.proxy.head import Request
+from sidecar.proxy.standing import Standing, standing_of, state_of
 
 CHUNKED = b"5;a=b\r\nhello\r\n1F\r\n" + b"x" * 31 + b"\r\n0\r\nXrailer: 1\r\nOther: 2\r\n\r\n"
 
 
-def exchange(answer: Length | Chunks | UntilClose | None) -> Exchange:
-    return Exchange(Request(b"", 0, False, True, False, False), True, True, False, True, answer, 7)
+def exchange(answer: Length | Chunks | UntilClose | None) -> Standing:
+    return Standing(Request(b"", 0, False, True, False, False), True, True, False, True, answer, 7)
 
 
-def carried(answer: Length | Chunks | UntilClose | None) -> Exchange:
-    return exchange_of(json.loads(json.dumps(state_of(exchange(answer)))))
+def carried(answer: Length | Chunks | UntilClose | None) -> Standing:
+    return standing_of(json.loads(json.dumps(state_of(exchange(answer)))))
 
 
 @pytest.mark.case(32)
@@ -53,10 +53,10 @@ _JSON = st.recursive(
 def test_what_is_no_exchange_is_refused_and_nothing_worse(state: object, name: str, value: object) -> None:
     for candidate in (state, {**state_of(exchange(Length(1))), name: value}):
         try:
-            found = exchange_of(candidate)
+            found = standing_of(candidate)
         except ValueError:
             continue
-        assert exchange_of(json.loads(json.dumps(state_of(found)))).ahead == found.ahead
+        assert standing_of(json.loads(json.dumps(state_of(found)))).ahead == found.ahead
 
 
 @pytest.mark.parametrize(
@@ -73,4 +73,4 @@ def test_what_is_no_exchange_is_refused_and_nothing_worse(state: object, name: s
 )
 def test_a_body_that_makes_no_sense_is_refused(answer: object) -> None:
     with pytest.raises(ValueError):
-        exchange_of({**state_of(exchange(None)), "answer": answer})
+        standing_of({**state_of(exchange(None)), "answer": answer})

@@ -16,7 +16,7 @@ from sidecar.proxy.head import Request
 SOON_S = 0.5
 
 
-class Exchange(NamedTuple):
+class Standing(NamedTuple):
     """Where an exchange stands, for both of its connections."""
 
     request: Request  # what is still asked of it: `head`, `old`
@@ -28,21 +28,21 @@ class Exchange(NamedTuple):
     ahead: int  # bytes of a parcel's data that are the client's; the others are the answer's
 
 
-def state_of(exchange: Exchange) -> dict[str, Any]:
+def state_of(standing: Standing) -> dict[str, Any]:
     """As JSON."""
     return {
-        "head": exchange.request.head,
-        "old": exchange.request.old,
-        "started": exchange.started,
-        "closing": exchange.closing,
-        "rechunk": exchange.rechunk,
-        "reusable": exchange.reusable,
-        "answer": None if exchange.answer is None else exchange.answer.state(),
-        "ahead": exchange.ahead,
+        "head": standing.request.head,
+        "old": standing.request.old,
+        "started": standing.started,
+        "closing": standing.closing,
+        "rechunk": standing.rechunk,
+        "reusable": standing.reusable,
+        "answer": None if standing.answer is None else standing.answer.state(),
+        "ahead": standing.ahead,
     }
 
 
-def exchange_of(state: object) -> Exchange:
+def standing_of(state: object) -> Standing:
     """From JSON; ValueError if it is none."""
     match state:
         case {
@@ -56,7 +56,7 @@ def exchange_of(state: object) -> Exchange:
             "ahead": int(ahead),
         } if ahead >= 0:
             request = Request(b"", 0, head, closing, old, False)
-            return Exchange(request, started, closing, rechunk, reusable, _answer_of(answer), ahead)
+            return Standing(request, started, closing, rechunk, reusable, _answer_of(answer), ahead)
     raise ValueError(f"no exchange: {state!r:.200}")
 
 
