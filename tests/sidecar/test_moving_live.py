@@ -130,7 +130,7 @@ async def test_a_successor_that_dies_between_acknowledgements_takes_no_more_than
     successor.close()  # what a process does that dies
     for sock in taken:
         sock.close()
-    await predecessor.saw("handover_aborted")
+    aborted = await predecessor.saw("handover_aborted")
     lost = 0
     for client in clients:
         try:
@@ -139,7 +139,7 @@ async def test_a_successor_that_dies_between_acknowledgements_takes_no_more_than
         except (OSError, EOFError):
             lost += 1
         client.close()
-    assert lost == through + 1 == 32
+    assert (lost, aborted["moved"]) == (through + 1, 32), aborted
 
 
 @pytest.mark.case(32)

@@ -24,6 +24,8 @@ from sidecar.handover.frames import Frame
 # A full queue (EAGAIN), or too many descriptors of this user in flight (unix(7)): both pass.
 _LATER = frozenset({errno.EAGAIN, errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM})
 _LATER_S = 0.005  # until the next try where no event tells
+# The peer has ended. Reading comes to the end by itself, after what it had sent: that counts.
+_ENDED = (BrokenPipeError, ConnectionResetError)
 # Records read in a turn of the loop. While connections move the peer answers as fast as this side reads: without
 # a bound nothing else would have its turn until all of them have come.
 _RECORDS = 2
@@ -63,8 +65,8 @@ class Channel:
             return False
         try:
             self._send(frames.encode(kind, body), descriptors)
-        except (BrokenPipeError, ConnectionResetError):
-            return False  # reading comes to the end by itself
+        except _ENDED:
+            return False
         except OSError:
             self._loop.call_soon(self._lose)
             return False
@@ -116,6 +118,8 @@ class Channel:
                     self._loop.add_writer(self.sock.fileno(), self._flush)
                 elif error.errno in _LATER:
                     self._loop.call_later(_LATER_S, self._flush)
+                elif isinstance(error, _ENDED):
+                    self._waiting.clear()
                 else:
                     self._loop.call_soon(self._lose)
                 return
