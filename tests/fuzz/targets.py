@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+from h2.connection import H2Connection
+from h2.exceptions import ProtocolError
 from httptools import HttpParserError, HttpRequestParser
 
 from sidecar import address, config
@@ -25,7 +27,12 @@ from sidecar.handover.receiver import Receiver
 from sidecar.proxy import plain
 from sidecar.proxy.body import BadBodyError, Chunks
 from sidecar.proxy.destination import split
+from sidecar.proxy.h2 import state as http2
+from sidecar.proxy.h2.engine import ServerEngine
+from sidecar.proxy.h2.rest import at_rest, freeze, thaw
+from sidecar.proxy.h2.state import BadStateError
 from sidecar.proxy.head import UNTIL_CLOSE, BadResponseError, RefusedError, Request, request, response
+from sidecar.proxy.standing import standing_of, state_of
 from sidecar.role import role_of
 from tests.sidecar.formats import ALL, RELEASED
 
@@ -235,6 +242,78 @@ def taken(data: bytes, size: int) -> tuple[int, bool, int] | None:
     return at, body.done, body.payload
 
 
+def http2_frames(data: bytes) -> None:
+    """What an HTTP/2 client sends after its preface: events or a protocol error, and a state that can move."""
+    engine = ServerEngine(65536)
+    engine.greet()
+    try:
+        for at in range(0, len(data), 50):
+            engine.receive(data[at : at + 50], 0.0)
+    except ProtocolError:
+        return
+    if at_rest(engine, 0):
+        frozen = freeze(engine, [])
+        assert freeze(thaw(http2.parse(http2.encode(frozen))), []) == frozen
+
+
+def http2_document(data: bytes) -> None:
+    """What a moved HTTP/2 connection comes with: a state that is written as it was read, or one error."""
+    try:
+        state = http2.parse(data)
+        engine = thaw(state)
+    except BadStateError as error:
+        one_line(error)
+        return
+    assert http2.parse(http2.encode(state)) == state
+    with contextlib.suppress(ProtocolError):
+        engine.receive(b"\0\0\x08\6\0\0\0\0\0ping-ing", 0.0)
+
+
+def exchange(data: bytes) -> None:
+    """What a moved exchange comes with: read, written, read again."""
+    try:
+        state = json.loads(data)
+    except (ValueError, RecursionError):
+        return
+    try:
+        found = standing_of(state)
+    except ValueError:
+        return
+    written = state_of(found)
+    assert state_of(standing_of(json.loads(json.dumps(written)))) == written
+
+
+def http2_client() -> list[bytes]:
+    """Bytes of a client that has asked for two things."""
+    client = H2Connection()
+    client.initiate_connection()
+    head = [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":authority", "a"),
+        (":path", "/"),
+        ("x-request-id", "1"),
+    ]
+    client.send_headers(1, head)
+    client.send_data(1, b"body", end_stream=True)
+    client.send_headers(3, head, end_stream=True)
+    client.ping(b"12345678")
+    client.reset_stream(1)
+    whole = client.data_to_send()
+    return [whole, whole[:70], whole[:24]]
+
+
+def http2_states() -> list[bytes]:
+    """Documents of a connection that has just begun, and of one that has been used."""
+    documents = []
+    for data in http2_client()[1:]:
+        engine = ServerEngine(65536)
+        engine.greet()
+        engine.receive(data, 0.0)
+        documents.append(http2.encode(freeze(engine, [])))
+    return documents
+
+
 _RELEASE = Path(tempfile.gettempdir()) / f"fuzz-release-{os.getpid()}"
 
 
@@ -322,6 +401,18 @@ TARGETS = (
             b'5\r\nhello\r\n0a;name="v"\r\n0123456789\r\n0\r\nX-Sum: 1\r\n\r\n',
             b"1\r\na\r\n1\r\nb\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n",
             b"0\r\nA: b\r\nC: d\r\n\r\n",
+        ],
+    ),
+    Target("http2-frames", http2_frames, http2_client()),
+    Target("http2-document", http2_document, http2_states()),
+    Target(
+        "exchange",
+        exchange,
+        [
+            b'{"head":false,"old":false,"started":true,"closing":false,"rechunk":true,"reusable":false,'
+            b'"answer":{"left":3,"line":"","trailer":0,"expect":"size"},"ahead":0}',
+            b'{"head":true,"old":true,"started":false,"closing":true,"rechunk":false,"reusable":true,'
+            b'"answer":{"length":77},"ahead":12}',
         ],
     ),
     Target(

@@ -49,7 +49,7 @@ async def test_a_full_queue_keeps_the_order_and_loses_nothing() -> None:
     for number in range(1000):
         for record in frames.carry(number, bytes(1000)):
             channel.post(record)
-    numbers = []
+    numbers: list[int] = []
     while len(numbers) < 1000:
         frame = frames.decode(await asyncio.get_running_loop().sock_recv(peer, frames.MAX_FRAME))
         numbers.append(frame.body["number"])
