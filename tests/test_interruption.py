@@ -29,11 +29,13 @@ class Run:
 
     def __init__(self, reports: Path) -> None:
         self.mark, self.reports = f"HOTUPGRADE_TEST_MARK={uuid.uuid4()}", reports
+        self.temporary = reports.parent / "temporary"
+        self.temporary.mkdir()
         name, _, value = self.mark.partition("=")
         command = [str(Path(sys.executable).with_name("hotupgrade")), "run", "-f", str(MANIFEST)]
         self.process = subprocess.Popen(
             [*command, "--reports", str(reports)],
-            env={**os.environ, name: value},
+            env={**os.environ, name: value, "TMPDIR": str(self.temporary)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -77,11 +79,11 @@ def started(tmp_path: Path) -> Iterator[Run]:
         run.process.stdout.close()
 
 
-def traces() -> tuple[str, list[str], list[str]]:
+def traces(run: Run) -> tuple[str, list[str], list[str]]:
     """What a run could leave on the host besides processes: mounts, interfaces, temporary files."""
-    ours = [name for name in os.listdir("/tmp") if "hotupgrade" in name and not name.startswith("pytest")]
+    ours = [name for name in os.listdir(run.temporary) if "hotupgrade" in name]
     interfaces = [name for _, name in socket.if_nameindex()]
-    return Path("/proc/self/mountinfo").read_text(), interfaces, sorted(ours)
+    return Path("/proc/self/mountinfo").read_text(), interfaces, ours
 
 
 def eventually(check: Callable[[], object], within_s: float) -> object:
@@ -97,21 +99,21 @@ def eventually(check: Callable[[], object], within_s: float) -> object:
 def test_a_signal_ends_a_run_with_a_report_and_nothing_left(
     started: Run, moment: str, number: signal.Signals
 ) -> None:
-    before = traces()
+    before = traces(started)
     started.until(moment)
 
     assert started.end(number) == 130
     assert started.living() == []
-    assert traces() == before
+    assert traces(started) == before
     report = json.loads((started.reports / "latest" / "report.json").read_text())
     assert report["outcome"] == "interrupted"
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_sigkill_leaves_nothing(started: Run, moment: str) -> None:
-    before = traces()
+    before = traces(started)
     started.until(moment)
 
     assert started.end(signal.SIGKILL) == -signal.SIGKILL
     assert eventually(started.living, GONE_WITHIN_S) == []
-    assert traces() == before
+    assert traces(started) == before

@@ -25,6 +25,8 @@ async def pod(app: App) -> AsyncIterator[Pod]:
     root = Path(tempfile.mkdtemp(prefix="hu-"))  # a unix path has to be short, tmp_path is not
     pod = Pod(app, root / "dir")
     yield pod
+    for client in pod.clients:
+        client.close()
     for sidecar in pod.sidecars:
         await sidecar.end(9)
     shutil.rmtree(root)

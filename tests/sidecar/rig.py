@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import sys
+import sysconfig
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from sidecar.handover import frames
 from sidecar.handover.directory import connect, path_of
 
 PACKAGE = Path(__file__).parents[2] / "images" / "sidecar" / "base"
+SIDECAR = (sys.executable, "-S", "-m", "sidecar")  # what `site` would do takes a third of a start
 # How long a step may take on a busy machine before the test says that it did not come.
 WITHIN_S = 15.0
 
@@ -35,10 +37,21 @@ async def eventually(check: Callable[[], Any], what: str, within: float = WITHIN
     return found
 
 
+# Below the kernel's own range, so that no outgoing connection takes a port between its choice and its use; each
+# process that runs tests begins somewhere else.
+_ports = itertools.cycle(range(10_000, 32_000))
+for _ in range(os.getpid() * 997 % 22_000):
+    next(_ports)
+
+
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """A port that nobody listens on, and that no other test of this process is given."""
+    while True:
+        port = next(_ports)
+        with contextlib.suppress(OSError), socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 class Answer:
@@ -316,14 +329,14 @@ class Pod:
         self.app, self.directory = app, directory
         self.port = free_port()
         self.sidecars: list[Sidecar] = []
+        self.clients: list[Client] = []  # closed in the end, also if the test fails
 
     def environment(self, version: int | None = None, alt: int | None = None, **more: str) -> dict[str, str]:
         release = self.directory.parent / f"release-{version}"
         release.write_text(f"v{version}\n")
         environment = {
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(PACKAGE),
-            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": f"{PACKAGE}:{sysconfig.get_path('purelib')}",
             "SIDECAR_LISTEN": f"127.0.0.1:{self.port}",
             "SIDECAR_UPSTREAM": f"127.0.0.1:{self.app.port}",
             "SIDECAR_HANDOVER_DIR": str(self.directory),
@@ -348,14 +361,16 @@ class Pod:
         """Starts a process, by way of a command if one is given; does not wait for it."""
         environment = self.environment(version, alt, **more)
         process = await asyncio.create_subprocess_exec(
-            *command, sys.executable, "-m", "sidecar", env=environment, stdout=asyncio.subprocess.PIPE
+            *command, *SIDECAR, env=environment, stdout=asyncio.subprocess.PIPE
         )
         sidecar = Sidecar(process, environment)
         self.sidecars.append(sidecar)
         return sidecar
 
     async def client(self) -> Client:
-        return await Client.connect(self.port)
+        client = await Client.connect(self.port)
+        self.clients.append(client)
+        return client
 
     async def scripted(
         self, generation: str, protocols: tuple[int, ...] = (1,), **more: object

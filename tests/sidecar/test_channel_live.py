@@ -203,7 +203,7 @@ def stranger(script: str, *arguments: object) -> str:
     """What a script prints that another user runs. It imports what it needs before it becomes that user."""
     return subprocess.run(
         [sys.executable, "-c", script, str(STRANGER), *map(str, arguments)],
-        env={"PYTHONPATH": str(PACKAGE), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={"PYTHONPATH": str(PACKAGE)},
         capture_output=True,
         text=True,
         timeout=WITHIN_S,

@@ -129,7 +129,8 @@ def test_logs_and_exec_reach_the_node(run: Run, web: str) -> None:
     assert run("exec", "web", "--", "echo", "hi").stdout == "hi\n"
     assert run("exec", "-i", "web", "--", "cat", input="some\nend\n").stdout == "some\nend\n"
     failed = run("exec", "web", "--", "exit", "7", fails=True)
-    assert (failed.returncode, failed.stderr.splitlines()[0]) == (7, "bye")
+    assert failed.returncode == 7
+    assert "bye" in failed.stderr.splitlines()  # beside what kubectl itself may have to say
 
 
 def test_apply_creates_changes_and_leaves_alone(run: Run, cluster: Cluster) -> None:

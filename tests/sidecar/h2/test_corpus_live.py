@@ -256,7 +256,6 @@ def world() -> Iterator[World]:
         env={
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(PACKAGE),
-            "PYTHONDONTWRITEBYTECODE": "1",
             "SIDECAR_LISTEN": f"127.0.0.1:{port}",
             "SIDECAR_UPSTREAM": f"127.0.0.1:{listener.getsockname()[1]}",
             "SIDECAR_HANDOVER_DIR": str(root / "dir"),

@@ -6,7 +6,7 @@ Knows nothing of how it is asked.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -36,9 +36,9 @@ class Metrics:
     """Reads one process's parts; a collector of the prometheus_client library."""
 
     def __init__(
-        self, identity: dict[str, str], part: Callable[[], dict[str, str]], service: Service, record: Record
+        self, identity: dict[str, str], part: dict[str, str], service: Service, record: Record
     ) -> None:
-        """`identity` stays, `part` (role and phase) changes as the process lives."""
+        """`part` is role and phase."""
         self._identity, self._part, self._service, self._record = identity, part, service, record
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -58,9 +58,8 @@ class Metrics:
         yield self._durations()
 
     def _self(self) -> Iterator[Row]:
-        part = self._part()
         yield Row(GAUGE, "info", "Which process this is", *_one(self._identity))
-        yield Row(GAUGE, "state", "The part that it plays, and how far it is", *_one(part))
+        yield Row(GAUGE, "state", "The part that it plays, and how far it is", *_one(self._part))
 
     def _connections(self) -> Iterator[Row]:
         service, tally = self._service, self._service.tally
