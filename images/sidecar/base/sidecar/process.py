@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import uvloop
 
@@ -283,12 +283,10 @@ class Process:
 
     def stays(self, connection: Movable) -> None:
         """Served here until the end; its client is told in the drain."""
-        for client in self._service.clients:
-            if client is connection:
-                client.stays = True
-                client.take_back()
-                client.drain()
-                return
+        client = cast(Connection, connection)  # `start_moving` gave it away
+        client.stays = True
+        client.take_back()
+        client.drain()
 
     def stop_accepting(self) -> None:
         """The successor accepts."""
