@@ -38,7 +38,7 @@ bench-handover: $(VENV)/ready ## hundreds of hand-overs, counted (needs wrk, ngh
 	$(BIN)/python -m benchmarks.handover --handovers 100 --connections 10000
 
 test: $(VENV)/ready-dev ## the project's own tests
-	$(BIN)/python -m pytest tests -q --numprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest tests -q --numprocesses 3 --dist worksteal
 
 bench: $(VENV)/ready-bench ## the sidecar's speed beside Envoy, HAProxy and nginx (wrk); writes benchmarks/results.md
 	$(BIN)/python -m benchmarks.speed
