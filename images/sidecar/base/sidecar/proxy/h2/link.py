@@ -7,6 +7,7 @@ each. Knows nothing of requests.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import cast
 
@@ -25,7 +26,7 @@ FULL, LOW = 65536, 16384
 OUTPUT_LIMIT = 1 << 20
 
 
-class Flow:
+class Flow(ABC):
     """What one stream has to send: its head, pieces of a body, its end with or without trailers."""
 
     __slots__ = ("_full", "_last", "_pending", "_queued", "_trailers", "closed", "id", "link")
@@ -78,13 +79,13 @@ class Flow:
             self.link.engine.reset_stream(self.id, code)
             self.link.wake()
 
+    @abstractmethod
     def crowded(self, full: bool) -> None:
         """Whether the source of `write` has to wait."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sent(self) -> None:
         """The stream's end has been given to the engine."""
-        raise NotImplementedError
 
     def turn(self) -> int:
         """Sends one frame if windows allow; how many bytes of a body."""
