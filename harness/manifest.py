@@ -34,7 +34,7 @@ class Subject:
     """What is upgraded: a SidecarSet, one container of it, and the images to alternate.
 
     `manifest` and `text` are the SidecarSet as it was given; `empty_image` is None in cold mode; `labels` let
-    a pod match the selector; `namespace` is the manifest's own, if it names one.
+    a pod match the selector.
     """
 
     path: Path
@@ -49,7 +49,6 @@ class Subject:
     labels: Mapping[str, str]
     port: int
     mode: Mode
-    namespace: str | None
 
     @property
     def containers(self) -> tuple[str, ...]:
@@ -97,7 +96,6 @@ def read_subject(path: Path, *, to: Sequence[str], port: int | None, upgrade: Mo
             labels=_labels(spec.get("selector")),
             port=_port(container, port),
             mode=upgrade,
-            namespace=_namespace(spec),
         )
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
@@ -326,20 +324,3 @@ def _port(container: dict[str, Any], option: int | None) -> int:
     if not isinstance(port, int) or isinstance(port, bool) or not 1 <= port <= 65535:
         raise InputError(f"{where} is {_one_line(port)}; use a number from 1 to 65535")
     return port
-
-
-def _namespace(spec: dict[str, Any]) -> str | None:
-    """The one namespace that the manifest names itself; it may not select by anything else."""
-    own = spec.get("namespace")
-    selector = spec.get("namespaceSelector")
-    if own is None and selector is not None:
-        chosen = _mapping(selector, "spec.namespaceSelector")
-        labels = _optional(chosen.get("matchLabels"), "spec.namespaceSelector.matchLabels")
-        if set(chosen) != {"matchLabels"} or set(labels) != {NAMESPACE_LABEL}:
-            raise InputError(
-                "spec.namespaceSelector selects by more than a name; remove it, a run has its own"
-            )
-        own = labels[NAMESPACE_LABEL]
-    if own is not None and (not isinstance(own, str) or len(own) > 63 or not NAME.fullmatch(own)):
-        raise InputError(f"the namespace {_one_line(own)} is not a name; remove it, a run has its own")
-    return own

@@ -44,7 +44,7 @@ def test_the_sample_is_the_announcement_s_set() -> None:
     assert (subject.container, subject.containers) == ("sidecar", ("sidecar-1", "sidecar-2"))
     assert (subject.image, subject.empty_image) == ("sidecar:v1", "sidecar:empty")
     assert subject.images == ("sidecar:v1", "sidecar:v2")
-    assert (subject.labels, subject.port, subject.namespace) == ({"app": "hotupgrade"}, 9091, None)
+    assert (subject.labels, subject.port) == ({"app": "hotupgrade"}, 9091)
     assert subject.manifest == sample()
     assert subject.text == SAMPLE.read_text()
 
@@ -125,19 +125,6 @@ def test_labels_satisfy_the_selector(
     body = sample()
     body["spec"]["selector"] = selector
     assert read(written(tmp_path, body)).labels == labels
-
-
-@pytest.mark.parametrize(
-    "own",
-    [
-        {"namespace": "team"},
-        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "team"}}},
-    ],
-)
-def test_a_namespace_that_the_manifest_names_is_told(tmp_path: Path, own: dict[str, Any]) -> None:
-    body = sample()
-    body["spec"] |= own
-    assert read(written(tmp_path, body)).namespace == "team"
 
 
 @pytest.mark.parametrize(
@@ -228,13 +215,6 @@ CHANGES: list[tuple[Any, str, str]] = [
         "remove it",
     ),
     (put("spec.injectionStrategy.paused", True), "spec.injectionStrategy.paused holds", "remove it"),
-    (
-        put("spec.namespaceSelector", {"matchLabels": {"mesh": "on"}}),
-        "spec.namespaceSelector selects",
-        "remove it",
-    ),
-    (put("spec.namespaceSelector", {}), "spec.namespaceSelector selects", "remove it"),
-    (put("spec.namespace", "My Team"), "the namespace My Team is not a name", "remove it"),
 ]
 
 

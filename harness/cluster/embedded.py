@@ -13,17 +13,18 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from harness import __version__
+from harness.cluster.protocol import Feature
 from harness.embedded import cluster
 from harness.embedded.machine.check import check
 from harness.embedded.machine.images import Catalogue, catalogue
 from harness.errors import ClusterError, InputError
-from harness.manifest import canonical_image
-from harness.record.report import ClusterInfo, Controller, ImageInfo
+from harness.record.report import ClusterInfo, Controller
 from harness.sidecarset.manifests import install_objects
 
 CONTROLLER_WITHIN_S = 30.0  # starts in about a second
 CONTROLLER_IMAGE = "runtime"  # the base of all images: on the embedded cluster the harness is in it
 POLL_S = 0.05
+BACKOFF_FROM = 3  # upgrades of one pod that a kubelet does not delay
 OWN_IMAGES = Path(__file__).resolve().parents[2] / "images"
 SUBSTRATE = (
     "The embedded cluster is a substrate for tests on one machine: no image pulls, no kubelet latency, no processor "
@@ -39,6 +40,9 @@ class EmbeddedCluster:
     """See `harness.cluster.protocol.Cluster`. With `keep_as` it can be kept under that name beyond this process."""
 
     kind = "embedded"
+    outlives_run = False
+    images_loaded = False
+    features: frozenset[Feature] = frozenset()
 
     def __init__(
         self,
@@ -50,6 +54,7 @@ class EmbeddedCluster:
     ) -> None:
         self._folders = [OWN_IMAGES, *images]
         self._port, self._backoff, self._keep_as = api_port, kubelet_backoff, keep_as
+        self.upgrades_per_pod = BACKOFF_FROM if kubelet_backoff else None
         self._machine: cluster.EmbeddedMachine | None = None
         self._catalogue: Catalogue | None = None
 
@@ -102,14 +107,9 @@ class EmbeddedCluster:
             raise ClusterError("the embedded cluster is not up")
         return self._machine.client()
 
-    def image(self, ref: str) -> ImageInfo:
-        """The image as the machine built it."""
-        api: Any = k8s.CoreV1Api(self.client())
-        for node in api.list_node().items:
-            for image in node.status.images or []:
-                if canonical_image(ref) in map(canonical_image, image.names):
-                    return ImageInfo(ref=ref, id=image.names[0].partition("@")[2])
-        raise ClusterError(f"the node does not know image {ref}")
+    def alias(self, ref: str, index: int) -> str:
+        """Itself: its images are folders."""
+        return ref
 
     def info(self) -> ClusterInfo:
         """Kind, versions, node, and what makes it differ from a real cluster."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from kubernetes.client import ApiClient
 
-from harness.record.report import ClusterInfo, ImageInfo
+from harness.record.report import ClusterInfo
+
+Feature = Literal["services"]
+"""What some clusters lack. `services`: a Service's address leads to its ready pods."""
 
 
 class Cluster(Protocol):
@@ -15,9 +18,20 @@ class Cluster(Protocol):
 
     kind: str
 
+    outlives_run: bool
+    """What a run makes on it stays unless the run removes it."""
+
+    images_loaded: bool
+    """Images were put onto its nodes: they are there, and pulling them would fail."""
+
+    upgrades_per_pod: int | None
+    """How many upgrades a pod bears before its kubelet delays them; None if it never does."""
+
+    features: frozenset[Feature]
+
     def preflight(self, images: Sequence[str]) -> None:
         """Refuses what can be known before anything starts: InputError for an unknown image, a port in use, a machine
-        that cannot do it. Starts nothing."""
+        that cannot do it, missing rights. Starts nothing."""
 
     def up(self) -> None:
         """Starts or reaches the cluster and waits until its SidecarSet webhooks answer; ClusterError."""
@@ -25,8 +39,8 @@ class Cluster(Protocol):
     def client(self) -> ApiClient:
         """A new client of its API, for one thread."""
 
-    def image(self, ref: str) -> ImageInfo:
-        """The image as the cluster resolves it."""
+    def alias(self, ref: str, index: int) -> str:
+        """Another reference of the same content for the upgrade `index`, or `ref` itself where there can be none."""
 
     def info(self) -> ClusterInfo:
         """What it is, for the report."""

@@ -1,4 +1,4 @@
-"""The load of one run: Locust's pods are made, the test is started and stopped, the ledgers are fetched.
+"""The load of one lap: Locust's pods are made, the test is started and stopped, the ledgers are fetched.
 
 Everything goes through the Kubernetes API, also what is said to Locust (the pod proxy). Knows nothing of
 upgrades.
@@ -15,8 +15,10 @@ from typing import Any, TypeVar
 from kubernetes.client import ApiClient, ApiException, CoreV1Api
 from pydantic import ValidationError
 
+from harness.calls import calling
 from harness.errors import ClusterError
 from harness.record.ledger import AppLedger, LoadLedger
+from harness.site import Site
 from harness.traffic import workload
 from harness.traffic.pod import Pod
 from harness.traffic.proxy import Method, PodPort
@@ -56,9 +58,10 @@ class Load:
     def __init__(
         self,
         client: ApiClient,
-        namespace: str,
+        site: Site,
         targets: Sequence[Target],
         *,
+        lap: int = 1,
         version_header: str | None = None,
         classes: Sequence[str] = CLASSES,
         image: str = workload.LOADGEN_IMAGE,
@@ -67,19 +70,22 @@ class Load:
         timeouts: Timeouts | None = None,
     ) -> None:
         """`pace` multiplies the rate of the paced classes; 1 makes about 1,200 requests a second in all."""
-        self._client, self._namespace, self._image = client, namespace, image
+        self._client, self._site, self._lap, self._image = client, site, lap, image
         self._variables = workload.environment(targets, classes, version_header, pace)
         self._timeouts = timeouts or Timeouts()
-        self._master = Pod(client, namespace, workload.MASTER)
-        self._workers = [Pod(client, namespace, workload.worker_name(index)) for index in range(workers)]
+        self._master = Pod(client, site.namespace, workload.master_name(lap))
+        names = [workload.worker_name(lap, index) for index in range(workers)]
+        self._workers = [Pod(client, site.namespace, name) for name in names]
 
     def start(self) -> None:
         """Starts the pods and the test, and returns when requests flow; ClusterError."""
         self._create_config_map()
-        self._master.create(workload.master_pod(self._namespace, self._image, self._variables))
+        self._master.create(workload.master_pod(self._site, self._lap, self._image, self._variables))
         address = self._master.wait("for it to run", self._timeouts.pod, self._master.running_ip)
         for index, worker in enumerate(self._workers):
-            manifest = workload.worker_pod(index, self._namespace, self._image, self._variables, address)
+            manifest = workload.worker_pod(
+                self._site, self._lap, index, self._image, self._variables, address
+            )
             worker.create(manifest)
         for worker in self._workers:
             worker.wait("for it to run", self._timeouts.pod, worker.running_ip)
@@ -106,6 +112,14 @@ class Load:
         for worker in self._workers:
             worker.wait("for its users to end", self._timeouts.stop, partial(self._is_stopped, worker))
 
+    def remove(self) -> None:
+        """Deletes its pods and its files; ClusterError. What is gone already is no error."""
+        for pod in (self._master, *self._workers):
+            pod.delete()
+        api: Any = CoreV1Api(self._client)
+        with calling(f"delete the Locust files of lap {self._lap}"):
+            api.delete_namespaced_config_map(workload.config_map_name(self._lap), self._site.namespace)
+
     def ledgers(self) -> list[LoadLedger]:
         """Each worker's ledger; complete after `stop`."""
         return [
@@ -126,7 +140,8 @@ class Load:
     def _create_config_map(self) -> None:
         api: Any = CoreV1Api(self._client)  # its types refuse manifests that are plain dictionaries
         try:
-            api.create_namespaced_config_map(self._namespace, workload.config_map(self._namespace))
+            files = workload.config_map(self._site, self._lap)
+            api.create_namespaced_config_map(self._site.namespace, files)
         except ApiException as error:
             raise ClusterError(
                 f"the cluster refused the Locust files: {error.reason}: {error.body}"

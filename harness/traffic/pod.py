@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from kubernetes.client import ApiClient, ApiException, CoreV1Api
 
+from harness.calls import calling
 from harness.errors import ClusterError, Timeout
 from harness.traffic.proxy import Method, PodPort, Unreachable
 
@@ -38,6 +39,11 @@ class Pod:
             raise ClusterError(
                 f"pod {self.name}: the cluster refused it: {error.reason}: {error.body}"
             ) from error
+
+    def delete(self) -> None:
+        """Deletes it; ClusterError. Nothing is waited for."""
+        with calling(f"delete pod {self.name}"):
+            self._core.delete_namespaced_pod(self.name, self.namespace, grace_period_seconds=0)
 
     def port(self, number: int) -> PodPort:
         """A port of it, behind the API server's proxy."""

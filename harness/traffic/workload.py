@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import InputError
+from harness.site import Site
 
 APP_IMAGE = "app:v1"
 LOADGEN_IMAGE = "loadgen:v1"
@@ -21,8 +22,7 @@ FINISH_S = (
     12  # after a stop, users may finish their request: more than the client's time-out for an answer, 10 s
 )
 
-CONFIG_MAP = "loadtests"
-MASTER = "loadgen-master"
+VOLUME = "loadtests"
 MOUNT = "/loadtests/loadtests"  # its parent is on the image's PYTHONPATH
 LOADTESTS = Path(__file__).resolve().parents[2] / "loadtests"
 
@@ -36,15 +36,31 @@ class Target:
     port: int
 
 
-def worker_name(index: int) -> str:
-    """Name of a worker's pod."""
-    return f"loadgen-worker-{index}"
+def config_map_name(lap: int) -> str:
+    """The Locust files of a lap."""
+    return f"loadgen-{lap}"
+
+
+def master_name(lap: int) -> str:
+    """The pod of a lap's Locust master."""
+    return f"loadgen-{lap}-master"
+
+
+def worker_name(lap: int, index: int) -> str:
+    """The pod of a lap's worker; clients are named after it, so no request id comes twice in a run."""
+    return f"loadgen-{lap}-worker-{index}"
+
+
+def app_name(lap: int) -> str:
+    """The Deployment of a lap's application."""
+    return f"application-{lap}"
 
 
 def app_deployment(
-    name: str, namespace: str, labels: Mapping[str, str], image: str = APP_IMAGE, replicas: int = 2
+    site: Site, lap: int, labels: Mapping[str, str], image: str = APP_IMAGE, replicas: int = 2
 ) -> dict[str, Any]:
-    """The application that the sidecar is injected beside; the pods carry `labels`."""
+    """A lap's application, beside which the sidecar is injected; the pods carry `labels`."""
+    name, labels = app_name(lap), {**site.labels, **labels}
     container = {
         "name": "app",
         "image": image,
@@ -54,19 +70,19 @@ def app_deployment(
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": name, "namespace": namespace, "labels": dict(labels)},
+        "metadata": {"name": name, "namespace": site.namespace, "labels": labels},
         "spec": {
             "replicas": replicas,
-            "selector": {"matchLabels": dict(labels)},
+            "selector": {"matchLabels": labels},
             "template": {
-                "metadata": {"labels": dict(labels)},
+                "metadata": {"labels": labels},
                 "spec": {"terminationGracePeriodSeconds": GRACE_S, "containers": [container]},
             },
         },
     }
 
 
-def config_map(namespace: str, folder: Path = LOADTESTS) -> dict[str, Any]:
+def config_map(site: Site, lap: int, folder: Path = LOADTESTS) -> dict[str, Any]:
     """The Locust files, as they lie in the checkout."""
     files = sorted(folder.glob("*.py"))
     if not files:
@@ -74,7 +90,11 @@ def config_map(namespace: str, folder: Path = LOADTESTS) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": CONFIG_MAP, "namespace": namespace},
+        "metadata": {
+            "name": config_map_name(lap),
+            "namespace": site.namespace,
+            "labels": site.labels,
+        },
         "data": {file.name: file.read_text() for file in files},
     }
 
@@ -92,25 +112,28 @@ def environment(
     }
 
 
-def master_pod(namespace: str, image: str, variables: Mapping[str, str]) -> dict[str, Any]:
+def master_pod(site: Site, lap: int, image: str, variables: Mapping[str, str]) -> dict[str, Any]:
     """Locust's master: no load of its own, started and stopped over its web API."""
     bus = ["--master", "--master-bind-port", str(MASTER_BUS_PORT)]
     arguments = [*bus, "--web-port", str(MASTER_WEB_PORT), "--stop-timeout", str(FINISH_S)]
-    return _pod(MASTER, "master", namespace, image, variables, arguments, [MASTER_BUS_PORT, MASTER_WEB_PORT])
+    name, ports = master_name(lap), [MASTER_BUS_PORT, MASTER_WEB_PORT]
+    return _pod(name, "master", site, lap, image, variables, arguments, ports)
 
 
 def worker_pod(
-    index: int, namespace: str, image: str, variables: Mapping[str, str], master_ip: str
+    site: Site, lap: int, index: int, image: str, variables: Mapping[str, str], master_ip: str
 ) -> dict[str, Any]:
     """A Locust worker: makes the load and keeps the ledger."""
     arguments = ["--worker", "--master-host", master_ip, "--master-port", str(MASTER_BUS_PORT)]
-    return _pod(worker_name(index), "worker", namespace, image, variables, arguments, [LEDGER_PORT])
+    name = worker_name(lap, index)
+    return _pod(name, "worker", site, lap, image, variables, arguments, [LEDGER_PORT])
 
 
 def _pod(
     name: str,
     component: str,
-    namespace: str,
+    site: Site,
+    lap: int,
     image: str,
     variables: Mapping[str, str],
     arguments: Sequence[str],
@@ -122,18 +145,22 @@ def _pod(
         "args": list(arguments),
         "env": [{"name": name, "value": value} for name, value in variables.items()],
         "ports": [{"containerPort": port} for port in ports],
-        "volumeMounts": [{"name": CONFIG_MAP, "mountPath": MOUNT, "readOnly": True}],
+        "volumeMounts": [{"name": VOLUME, "mountPath": MOUNT, "readOnly": True}],
     }
-    labels = {"app.kubernetes.io/name": "hotupgrade-loadgen", "app.kubernetes.io/component": component}
+    labels = {
+        **site.labels,
+        "app.kubernetes.io/name": "hotupgrade-loadgen",
+        "app.kubernetes.io/component": component,
+    }
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "namespace": namespace, "labels": labels},
+        "metadata": {"name": name, "namespace": site.namespace, "labels": labels},
         "spec": {
             "restartPolicy": "Never",  # a worker that was restarted has lost its ledger
             "terminationGracePeriodSeconds": GRACE_S,
             "containers": [container],
-            "volumes": [{"name": CONFIG_MAP, "configMap": {"name": CONFIG_MAP}}],
+            "volumes": [{"name": VOLUME, "configMap": {"name": config_map_name(lap)}}],
         },
     }
 

@@ -20,6 +20,7 @@ from harness.upgrade import sidecarset
 from harness.upgrade.evidence import Evidence, told
 from harness.upgrade.observe import Sighting, Source, Watcher
 from harness.upgrade.phases import PodPhases
+from harness.upgrade.plan import Step
 from harness.upgrade.view import PodView
 from harness.upgrade.waits import CLOCK, TIMEOUTS, Clock, Timeouts
 
@@ -79,19 +80,16 @@ class _Driver:
     views: dict[str, PodView] = field(default_factory=dict)
     rollout: _Rollout | None = None
 
-    def drive(self, count: int, pause_s: float) -> None:
+    def drive(self, steps: Sequence[Step], pause_s: float) -> None:
         self._all_seen()
-        current = self.subject.image
-        for index in range(1, count + 1):
-            target = self.subject.image_after(current)
-            rollout = self._patch(index, current, target)
+        for step in steps:
+            rollout = self._patch(step)
             try:
                 self._until_settled(rollout)
                 self._idle(pause_s)
             finally:
                 self.records[-1] = rollout.record()
             self._gather(rollout)
-            current = target
 
     def _all_seen(self) -> None:
         """Every pod has been seen once: what an upgrade changes is told from the state before it."""
@@ -104,7 +102,8 @@ class _Driver:
                 )
             self._take(TICK_S)
 
-    def _patch(self, index: int, source: str, target: str) -> _Rollout:
+    def _patch(self, step: Step) -> _Rollout:
+        index, source, target = step.index, step.source, step.target
         while self._take(0.0):
             pass
         now = self.clock.now()
@@ -178,7 +177,7 @@ def run_upgrades(
     namespace: str,
     subject: Subject,
     pods: Sequence[str],
-    count: int,
+    steps: Sequence[Step],
     *,
     progress: Progress,
     stop: threading.Event,
@@ -188,7 +187,7 @@ def run_upgrades(
     clock: Clock = CLOCK,
     source: Source | None = None,
 ) -> list[Upgrade]:
-    """Upgrades `count` times and returns what was seen. The pods are Ready and run the manifest's image.
+    """Makes the upgrades and returns what was seen. The pods are Ready and run the first one's source.
 
     `records` is the list that is filled and returned. It holds the upgrade under way from its patch on, so
     what was seen outlives whatever ends the run. Setting `stop` ends the wait without an error. Raises
@@ -201,7 +200,7 @@ def run_upgrades(
         evidence = Evidence(api, namespace)
         driver = _Driver(api, evidence, subject, pods, news, progress, stop, found, timeouts, clock)
         try:
-            driver.drive(count, pause_s)
+            driver.drive(steps, pause_s)
         except _Stopped:
             return found
     return found

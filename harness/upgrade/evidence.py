@@ -16,9 +16,9 @@ from kubernetes.client import ApiClient, CoreV1Api
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
+from harness.calls import raw, reason_of
 from harness.record.base import from_rfc3339, to_rfc3339
 from harness.record.upgrade import PodEvent
-from harness.upgrade.calls import raw, reason_of
 
 LOG_LINES = (
     400  # per container and upgrade: a hand-over takes tens; a sidecar with an access log stays readable

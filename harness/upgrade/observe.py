@@ -18,8 +18,8 @@ from kubernetes.client import ApiClient, CoreV1Api
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
+from harness.calls import REQUEST_S, raw, reason_of
 from harness.errors import ClusterError
-from harness.upgrade.calls import REQUEST_S, raw, reason_of
 from harness.upgrade.view import PodView, view_of
 from harness.upgrade.waits import CLOCK, TIMEOUTS, Clock, Timeouts
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from kubernetes.client import ApiClient, CoreV1Api
 
+from harness.calls import calling, raw
 from harness.errors import ClusterError, Timeout
 from harness.manifest import Subject
-from harness.upgrade.calls import calling, raw
 from harness.upgrade.evidence import Evidence, told
 from harness.upgrade.view import PodView, view_of
 from harness.upgrade.waits import CLOCK, POLL_S, TIMEOUTS, Clock, Timeouts

@@ -10,12 +10,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from kubernetes.client import ApiClient, CustomObjectsApi
+from kubernetes.client import ApiClient, CustomObjectsApi, V1DeleteOptions, V1Preconditions
 from kubernetes.client.exceptions import ApiException
 
+from harness.calls import REQUEST_S, calling, raw, reason_of
 from harness.errors import ClusterError, InputError, Timeout
 from harness.manifest import GROUP, NAMESPACE_LABEL, Subject
-from harness.upgrade.calls import REQUEST_S, calling, raw, reason_of
+from harness.site import RUN_LABEL, Site
 from harness.upgrade.waits import CLOCK, POLL_S, TIMEOUTS, Clock, Timeouts
 
 PLURAL = "sidecarsets"
@@ -27,32 +28,36 @@ DENIED = (
 ATTEMPTS = 20  # the controller writes status once or twice a second; conflicts in a row are few
 
 
-def desired(subject: Subject, namespace: str) -> dict[str, Any]:
-    """The object to create: the manifest without what a server adds, limited to the namespace, hot or cold.
+def desired(subject: Subject, site: Site, *, images_loaded: bool) -> dict[str, Any]:
+    """The object to create: the manifest without what a server adds, in the site's namespace alone, hot or cold.
 
-    A namespace that the manifest names itself stays.
+    A namespace that the manifest names itself is replaced: a run touches nothing but its own.
     """
     body = copy.deepcopy(dict(subject.manifest))
     body.pop("status", None)
+    given = body["metadata"]
     body["metadata"] = {
-        key: value for key, value in body["metadata"].items() if key in ("name", "labels", "annotations")
+        "name": subject.name,
+        "labels": {**(given.get("labels") or {}), **site.labels},
+        "annotations": {**(given.get("annotations") or {}), **site.annotations},
     }
     spec = body["spec"]
-    if subject.namespace is None:
-        if subject.version == "v1alpha1":
-            spec["namespace"] = namespace
-        else:
-            spec["namespaceSelector"] = {"matchLabels": {NAMESPACE_LABEL: namespace}}
+    spec.pop("namespace", None)
+    spec["namespaceSelector"] = {"matchLabels": {NAMESPACE_LABEL: site.namespace}}
+    if images_loaded:
+        for container in [*spec["containers"], *(spec.get("initContainers") or [])]:
+            container["imagePullPolicy"] = "IfNotPresent"
     if subject.mode == "cold":
         _container(spec, subject.container)["upgradeStrategy"] = {"upgradeType": "ColdUpgrade"}
     return body
 
 
-def create(api: ApiClient, subject: Subject, namespace: str) -> None:
+def create(api: ApiClient, subject: Subject, site: Site, *, images_loaded: bool) -> None:
     """Creates it; InputError when the cluster refuses it as it is written."""
+    body = desired(subject, site, images_loaded=images_loaded)
     try:
         CustomObjectsApi(api).create_cluster_custom_object(
-            GROUP, subject.version, PLURAL, desired(subject, namespace), _request_timeout=REQUEST_S
+            GROUP, subject.version, PLURAL, body, _request_timeout=REQUEST_S
         )
     except ApiException as error:
         why = reason_of(error)
@@ -108,12 +113,21 @@ def set_image(api: ApiClient, subject: Subject, image: str) -> None:
     )
 
 
-def delete(api: ApiClient, subject: Subject) -> None:
-    """Deletes it; no error if it is gone. Pods keep their containers."""
+def delete(api: ApiClient, subject: Subject, site: Site) -> None:
+    """Deletes it if this run made it; no error if it is gone. Pods keep their containers."""
     with calling(f"delete SidecarSet {subject.name}"):
         try:
+            get = CustomObjectsApi(api).get_cluster_custom_object
+            there = json.loads(raw(get, GROUP, subject.version, PLURAL, subject.name))["metadata"]
+            if (there.get("labels") or {}).get(RUN_LABEL) != site.run:
+                return
             CustomObjectsApi(api).delete_cluster_custom_object(
-                GROUP, subject.version, PLURAL, subject.name, _request_timeout=REQUEST_S
+                GROUP,
+                subject.version,
+                PLURAL,
+                subject.name,
+                body=V1DeleteOptions(preconditions=V1Preconditions(uid=there["uid"])),
+                _request_timeout=REQUEST_S,
             )
         except ApiException as error:
             if error.status != 404:

@@ -25,8 +25,8 @@ from harness.traffic import workload
 
 PATIENCE_S = 30.0
 PORTS = (workload.MASTER_BUS_PORT, workload.MASTER_WEB_PORT, workload.LEDGER_PORT)
-PROXY = re.compile(r"/api/v1/namespaces/run-1/pods/([^/:]+):(\d+)/proxy(/.*)")
-POD = re.compile(r"/api/v1/namespaces/run-1/pods/([^/?]+)(/log)?")
+PROXY = re.compile(r"/api/v1/namespaces/hotupgrade-1/pods/([^/:]+):(\d+)/proxy(/.*)")
+POD = re.compile(r"/api/v1/namespaces/hotupgrade-1/pods/([^/?]+)(/log)?")
 
 
 def free_port() -> int:

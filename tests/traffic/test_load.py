@@ -14,6 +14,7 @@ from app.server import admin, start, traffic
 from harness.errors import ClusterError
 from harness.record.ledger import LoadLedger
 from harness.traffic.load import CLASSES, Load, Target, Timeouts, app_ledger
+from tests.site import SITE
 
 pytestmark = pytest.mark.integration
 
@@ -92,9 +93,9 @@ def test_locust_in_pods_and_the_application_agree_on_every_request(
     with application(side, ledger) as (port, admin_port):
         cluster.elsewhere["app-a", 8081] = admin_port
         targets = [Target("app-a", "127.0.0.1", port), Target("app-b", "127.0.0.1", port)]
-        load = Load(client, "run-1", targets, pace=GENTLY, timeouts=QUICK)
+        load = Load(client, SITE, targets, pace=GENTLY, timeouts=QUICK)
         loads = run(load, ENOUGH_REQUESTS)
-        executed = app_ledger(client, "run-1", "app-a")
+        executed = app_ledger(client, SITE.namespace, "app-a")
         progress, stats = load.progress(), load.locust_stats()
     sent = counts(loads, "sent")
     assert sent == counts(loads, "answered") == progress[0] == stats.requests >= ENOUGH_REQUESTS
@@ -121,7 +122,7 @@ def test_a_closing_server_and_a_failing_one_are_both_seen_by_locust_and_in_the_l
     targets = [
         Target(name, "127.0.0.1", port) for name, port in zip(("closing", "failing"), ports, strict=True)
     ]
-    load = Load(client, "run-1", targets, classes=["keep-alive"], pace=GENTLY, timeouts=QUICK)
+    load = Load(client, SITE, targets, classes=["keep-alive"], pace=GENTLY, timeouts=QUICK)
     loads = run(load, 100)
     stats = load.locust_stats()
     for server in servers:
@@ -136,21 +137,23 @@ def test_a_closing_server_and_a_failing_one_are_both_seen_by_locust_and_in_the_l
 
 
 def test_a_pod_that_cannot_start_is_an_error_with_the_reason(cluster: StandIn, client: ApiClient) -> None:
-    cluster.waiting["loadgen-master"] = "ImagePullBackOff"
-    load = Load(client, "run-1", [Target("a", "127.0.0.1", 1)], timeouts=QUICK)
-    with pytest.raises(ClusterError, match="pod loadgen-master cannot start: ImagePullBackOff: as the test"):
+    cluster.waiting["loadgen-1-master"] = "ImagePullBackOff"
+    load = Load(client, SITE, [Target("a", "127.0.0.1", 1)], timeouts=QUICK)
+    with pytest.raises(
+        ClusterError, match="pod loadgen-1-master cannot start: ImagePullBackOff: as the test"
+    ):
         load.start()
 
 
 def test_a_load_generator_that_ends_is_an_error_with_its_last_lines(
     cluster: StandIn, client: ApiClient
 ) -> None:
-    load = Load(client, "run-1", [Target("a", "127.0.0.1", 1)], classes=["h9"], timeouts=QUICK)
-    with pytest.raises(ClusterError, match=r"(?s)loadgen-master has ended .*last log lines.*CLASSES: 'h9'"):
+    load = Load(client, SITE, [Target("a", "127.0.0.1", 1)], classes=["h9"], timeouts=QUICK)
+    with pytest.raises(ClusterError, match=r"(?s)loadgen-1-master has ended .*last log lines.*CLASSES: 'h9'"):
         load.start()
 
 
 def test_a_pod_without_a_ledger_is_an_error(cluster: StandIn, client: ApiClient) -> None:
     cluster.elsewhere["app-a", 8081] = 1
     with pytest.raises(ClusterError, match=r"GET /api/.*/pods/app-a:8081/proxy/ledger: status 503"):
-        app_ledger(client, "run-1", "app-a")
+        app_ledger(client, SITE.namespace, "app-a")

@@ -5,6 +5,7 @@ import pytest
 from harness.errors import InputError
 from harness.traffic import workload
 from harness.traffic.workload import Target
+from tests.site import SITE
 
 TARGETS = [Target("app-a", "10.0.0.1", 9091), Target("app-b", "fd00::1", 9092)]
 VARIABLES = workload.environment(TARGETS, ["post", "stream"], "x-sidecar-version", 0.5)
@@ -22,40 +23,41 @@ def test_the_environment_is_what_the_locust_files_read() -> None:
 
 
 def test_the_locust_files_of_the_checkout_are_the_config_map() -> None:
-    data = workload.config_map("run-1")["data"]
+    data = workload.config_map(SITE, 1)["data"]
     assert {"__init__.py", "locustfile.py", "client.py"} <= set(data)
     assert all(text == (workload.LOADTESTS / name).read_text() for name, text in data.items())
 
 
 def test_a_missing_checkout_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="run hotupgrade from a checkout"):
-        workload.config_map("run-1", tmp_path)
+        workload.config_map(SITE, 1, tmp_path)
 
 
 def test_a_worker_finds_its_master_and_its_locust_files() -> None:
-    pod = workload.worker_pod(1, "run-1", "loadgen:v1", VARIABLES, "10.0.0.9")
+    pod = workload.worker_pod(SITE, 2, 1, "loadgen:v1", VARIABLES, "10.0.0.9")
     container = pod["spec"]["containers"][0]
-    assert pod["metadata"]["name"] == "loadgen-worker-1"
+    assert pod["metadata"]["name"] == "loadgen-2-worker-1"
     assert container["args"] == ["--worker", "--master-host", "10.0.0.9", "--master-port", "5557"]
     assert container["volumeMounts"] == [
         {"name": "loadtests", "mountPath": "/loadtests/loadtests", "readOnly": True}
     ]
-    assert pod["spec"]["volumes"] == [{"name": "loadtests", "configMap": {"name": "loadtests"}}]
+    assert pod["spec"]["volumes"] == [{"name": "loadtests", "configMap": {"name": "loadgen-2"}}]
     assert {variable["name"]: variable["value"] for variable in container["env"]} == VARIABLES
 
 
 def test_a_pod_of_the_load_generator_is_never_restarted() -> None:
     for pod in (
-        workload.master_pod("run-1", "loadgen:v1", VARIABLES),
-        workload.worker_pod(0, "run-1", "loadgen:v1", VARIABLES, "10.0.0.9"),
+        workload.master_pod(SITE, 1, "loadgen:v1", VARIABLES),
+        workload.worker_pod(SITE, 1, 0, "loadgen:v1", VARIABLES, "10.0.0.9"),
     ):
         assert pod["spec"]["restartPolicy"] == "Never"
 
 
 def test_the_application_is_a_deployment_whose_pods_carry_the_labels() -> None:
-    deployment = workload.app_deployment("app", "run-1", {"app": "demo"}, replicas=3)
+    deployment = workload.app_deployment(SITE, 1, {"app": "demo"}, replicas=3)
     assert deployment["spec"]["replicas"] == 3
     template = deployment["spec"]["template"]
-    assert deployment["spec"]["selector"]["matchLabels"] == template["metadata"]["labels"] == {"app": "demo"}
+    labels = template["metadata"]["labels"]
+    assert deployment["spec"]["selector"]["matchLabels"] == labels == {**SITE.labels, "app": "demo"}
     probe = template["spec"]["containers"][0]["readinessProbe"]
     assert (probe["httpGet"], probe["periodSeconds"]) == ({"path": "/healthz", "port": 8081}, 1)

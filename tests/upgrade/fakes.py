@@ -19,6 +19,7 @@ from harness.upgrade.observe import Sighting
 from harness.upgrade.sidecarset import desired
 from harness.upgrade.view import PodView
 from harness.upgrade.waits import Clock
+from tests.site import SITE
 from tests.upgrade.recordings import EPOCH, views
 
 Answer = tuple[int, object]
@@ -114,7 +115,7 @@ class FakeCluster:
     def __init__(self, subject: Subject, script: Mapping[str, str], begin: str) -> None:
         self.time = FakeTime()
         self.subject, self.script = subject, script
-        self.set = {**desired(subject, "run"), "status": {"observedGeneration": 1}}
+        self.set = {**desired(subject, SITE, images_loaded=False), "status": {"observedGeneration": 1}}
         self.set["metadata"] |= {"resourceVersion": "1", "generation": 1}
         self.coming = [Sighting(view, at) for at, view in views(begin) if at == EPOCH]
         self.conflicts = 0

@@ -13,6 +13,7 @@ from harness.manifest import Subject
 from harness.record.upgrade import Upgrade
 from harness.upgrade.driver import UpgradeTimeout, run_upgrades
 from harness.upgrade.observe import Sighting
+from harness.upgrade.plan import plan
 from harness.upgrade.view import PodView
 from harness.upgrade.waits import TIMEOUTS
 from tests.upgrade.fakes import FakeCluster, Told
@@ -35,7 +36,7 @@ def drive(
         "run",
         cluster.subject,
         pods,
-        count,
+        plan(cluster.subject, count),
         progress=progress or Told(),
         stop=stop or threading.Event(),
         records=records,

@@ -10,57 +10,72 @@ import pytest
 from harness.errors import ClusterError, InputError, Timeout
 from harness.manifest import Subject
 from harness.upgrade import sidecarset
+from tests.site import SITE
 from tests.upgrade.fakes import SET, Answer, FakeApi, FakeTime, refusal
 
-
-def test_a_v1alpha1_set_is_limited_to_the_namespace_of_the_run(hot: Subject) -> None:
-    assert sidecarset.desired(hot, "run")["spec"]["namespace"] == "run"
-    assert "namespace" not in hot.manifest["spec"]
+OWN = {"matchLabels": {"kubernetes.io/metadata.name": "hotupgrade-1"}}
 
 
-def test_a_v1beta1_set_is_limited_by_a_namespace_selector(hot: Subject) -> None:
-    spec = sidecarset.desired(replace(hot, version="v1beta1"), "run")["spec"]
-    assert spec["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": "run"}}
+def desired(subject: Subject, *, images_loaded: bool = False) -> Any:
+    return sidecarset.desired(subject, SITE, images_loaded=images_loaded)
+
+
+@pytest.mark.parametrize("version", ["v1alpha1", "v1beta1"])
+@pytest.mark.parametrize(
+    "own", [{}, {"namespace": "team"}, {"namespaceSelector": {"matchLabels": {"tier": "mesh"}}}]
+)
+def test_a_set_is_limited_to_the_namespace_of_the_run(
+    hot: Subject, version: str, own: dict[str, Any]
+) -> None:
+    manifest = {**hot.manifest, "spec": {**hot.manifest["spec"], **own}}
+    spec = desired(replace(hot, version=version, manifest=manifest))["spec"]
+    assert spec["namespaceSelector"] == OWN
     assert "namespace" not in spec
+    assert "namespaceSelector" not in hot.manifest["spec"]
 
 
-def test_a_namespace_of_its_own_stays(hot: Subject) -> None:
-    own = {**hot.manifest, "spec": {**hot.manifest["spec"], "namespace": "team"}}
-    assert (
-        sidecarset.desired(replace(hot, manifest=own, namespace="team"), "run")["spec"]["namespace"] == "team"
-    )
+def test_images_that_were_loaded_are_not_pulled(hot: Subject) -> None:
+    (container,) = desired(hot, images_loaded=True)["spec"]["containers"]
+    assert container["imagePullPolicy"] == "IfNotPresent"
+    assert "imagePullPolicy" not in desired(hot)["spec"]["containers"][0]
 
 
 def test_a_cold_upgrade_drops_the_empty_image(hot: Subject, cold: Subject) -> None:
-    (container,) = sidecarset.desired(cold, "run")["spec"]["containers"]
+    (container,) = desired(cold)["spec"]["containers"]
     assert container["upgradeStrategy"] == {"upgradeType": "ColdUpgrade"}
-    (container,) = sidecarset.desired(hot, "run")["spec"]["containers"]
+    (container,) = desired(hot)["spec"]["containers"]
     assert container["upgradeStrategy"]["hotUpgradeEmptyImage"] == "rig/empty:v1"
 
 
 def test_what_a_server_added_to_an_exported_manifest_is_left_out(hot: Subject) -> None:
     metadata = {"name": "trace", "labels": {"a": "b"}, "resourceVersion": "7", "uid": "u", "generation": 3}
     exported = {**hot.manifest, "metadata": metadata, "status": {"matchedPods": 1}}
-    body = sidecarset.desired(replace(hot, manifest=exported), "run")
-    assert body["metadata"] == {"name": "trace", "labels": {"a": "b"}}
+    body = desired(replace(hot, manifest=exported))
+    assert body["metadata"] == {
+        "name": "trace",
+        "labels": {**SITE.labels, "a": "b"},
+        "annotations": SITE.annotations,
+    }
     assert "status" not in body
 
 
 def test_a_set_that_the_webhook_refuses_is_an_input_error_with_its_words(hot: Subject) -> None:
     words = 'admission webhook "vsidecarset.kb.io" denied the request: spec.selector: no selector'
     with pytest.raises(InputError, match="no selector") as caught:
-        sidecarset.create(FakeApi(lambda *_: refusal(500, words)), hot, "run")
+        sidecarset.create(FakeApi(lambda *_: refusal(500, words)), hot, SITE, images_loaded=False)
     assert "\n" not in str(caught.value)
 
 
 def test_a_set_that_is_there_already_is_told_with_a_remedy(hot: Subject) -> None:
     with pytest.raises(ClusterError, match="already; delete it"):
-        sidecarset.create(FakeApi(lambda *_: refusal(409, "exists", "AlreadyExists")), hot, "run")
+        sidecarset.create(
+            FakeApi(lambda *_: refusal(409, "exists", "AlreadyExists")), hot, SITE, images_loaded=False
+        )
 
 
 def test_an_api_that_fails_is_a_cluster_error(hot: Subject) -> None:
     with pytest.raises(ClusterError, match="cannot create SidecarSet trace: 503 not now"):
-        sidecarset.create(FakeApi(lambda *_: refusal(503, "not now")), hot, "run")
+        sidecarset.create(FakeApi(lambda *_: refusal(503, "not now")), hot, SITE, images_loaded=False)
 
 
 def test_pods_are_made_only_when_the_controller_has_seen_the_set(hot: Subject) -> None:
@@ -113,7 +128,21 @@ def test_conflicts_without_end_are_told(hot: Subject) -> None:
         sidecarset.set_image(api, hot, "m:2")
 
 
+def deleted(hot: Subject, labels: dict[str, str]) -> list[str]:
+    """Methods that `delete` called on a set that is there with these labels."""
+    there = {"metadata": {"name": "trace", "uid": "u", "labels": labels}}
+    api = FakeApi(lambda *_: (200, there))
+    sidecarset.delete(api, hot, SITE)
+    return [method for method, *_ in api.asked]
+
+
+def test_a_set_of_the_run_is_deleted_and_one_of_another_is_not(hot: Subject) -> None:
+    assert deleted(hot, SITE.labels) == ["GET", "DELETE"]
+    assert deleted(hot, {}) == ["GET"]
+    assert deleted(hot, {**SITE.labels, "hotupgrade/run": "2"}) == ["GET"]
+
+
 def test_deleting_what_is_gone_is_no_error(hot: Subject) -> None:
     api = FakeApi(lambda *_: refusal(404, "not found", "NotFound"))
-    sidecarset.delete(api, hot)
-    assert api.asked == [("DELETE", f"{SET}/trace", {})]
+    sidecarset.delete(api, hot, SITE)
+    assert api.asked == [("GET", f"{SET}/trace", {})]

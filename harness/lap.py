@@ -1,0 +1,159 @@
+"""One lap of a run: fresh application pods with their pairs, traffic, some upgrades, ledgers.
+
+A pod bears only so many upgrades before its kubelet delays them, so a long run is shared out over laps. Knows
+nothing of what else a run does.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+from kubernetes.client import ApiClient, AppsV1Api, CoreV1Api
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
+
+from harness.account import Account
+from harness.calls import REQUEST_S, calling
+from harness.cluster.protocol import Cluster
+from harness.errors import ClusterError, HotupgradeError
+from harness.manifest import Subject
+from harness.progress import Progress
+from harness.site import Site
+from harness.traffic.load import Load, Target, Timeouts, app_ledger
+from harness.traffic.workload import app_deployment, app_name
+from harness.upgrade import driver, pods
+from harness.upgrade.plan import Step
+
+LAP_LABEL = "hotupgrade/lap"
+WARM_UP_S = (
+    1.0  # steady traffic before the first patch: connections are open and every class has been round once
+)
+COOL_DOWN_S = 1.0  # steady traffic after the last reset, so that a late failure is still seen
+PROGRESS_S = 0.5  # how often totals are asked for
+INTERRUPTED_WAIT = Timeouts(call=2.0, stop=3.0, ledger=5.0)  # whoever presses Ctrl-C does not want to wait
+
+
+class Lap:
+    """Lap `number`, from 1, with the upgrades `steps`. What it sees goes into the account at once."""
+
+    def __init__(
+        self,
+        number: int,
+        steps: Sequence[Step],
+        cluster: Cluster,
+        site: Site,
+        account: Account,
+        progress: Progress,
+    ) -> None:
+        self._number, self._steps, self._cluster, self._site = number, steps, cluster, site
+        self._account, self._progress = account, progress
+        subject = account.subject
+        self._subject: Subject = replace(
+            subject, image=steps[0].source, labels={**subject.labels, LAP_LABEL: str(number)}
+        )
+        self._api: ApiClient = cluster.client()
+
+    def run(self) -> None:
+        """All of it; InputError, ClusterError. The pods of the lap are gone when it returns without an error."""
+        targets = self._deploy()
+        load = self._load(targets, Timeouts())
+        load.start()
+        self._progress.note("requests flow")
+        names = [target.pod for target in targets]
+        try:
+            with self._totals(load):
+                time.sleep(WARM_UP_S)
+                self._upgrade(names)
+                time.sleep(COOL_DOWN_S)
+        except BaseException:
+            hasty = self._load(targets, INTERRUPTED_WAIT)
+            with suppress(HotupgradeError, ApiException, HTTPError):
+                self._collect(hasty, names, INTERRUPTED_WAIT)
+            raise
+        self._collect(load, names, Timeouts())
+        self._progress.note("traffic stopped, ledgers read")
+        self._leave(load)
+
+    def _deploy(self) -> list[Target]:
+        """The application's pods, once each has its sidecars."""
+        count, namespace, subject = self._account.requirements.pods, self._site.namespace, self._subject
+        core: Any = CoreV1Api(self._api)
+        apps: Any = AppsV1Api(self._api)
+        with calling("create the application's Deployment"):
+            apps.create_namespaced_deployment(
+                namespace, app_deployment(self._site, self._number, subject.labels, replicas=count)
+            )
+        names = pods.wait_for_pairs(self._api, namespace, subject, count)
+        self._progress.pods(names)
+        with calling("read the application's pods"):
+            addresses = {name: core.read_namespaced_pod(name, namespace).status.pod_ip for name in names}
+        return [Target(pod, ip, subject.port) for pod, ip in addresses.items()]
+
+    def _load(self, targets: Sequence[Target], timeouts: Timeouts) -> Load:
+        header = self._account.requirements.version_header
+        return Load(
+            self._api, self._site, targets, lap=self._number, version_header=header, timeouts=timeouts
+        )
+
+    def _upgrade(self, names: Sequence[str]) -> None:
+        seen: list[Any] = []
+        before = len(self._account.upgrades)
+        try:
+            driver.run_upgrades(
+                self._cluster.client,
+                self._site.namespace,
+                self._subject,
+                names,
+                self._steps,
+                progress=self._progress,
+                stop=threading.Event(),
+                records=seen,
+            )
+        finally:
+            self._account.upgrades[before:] = seen
+
+    @contextmanager
+    def _totals(self, load: Load) -> Iterator[None]:
+        """Tells the totals while the body runs, from a thread of its own; nobody else uses `load` meanwhile."""
+        over = threading.Event()
+
+        def tell() -> None:
+            while not over.wait(PROGRESS_S):
+                with suppress(
+                    HotupgradeError, ApiException, HTTPError
+                ):  # a missed total is told half a second later
+                    self._progress.traffic(*load.progress())
+
+        teller = threading.Thread(target=tell, name="totals", daemon=True)
+        teller.start()
+        try:
+            yield
+        finally:
+            over.set()
+            teller.join()
+
+    def _collect(self, load: Load, names: Sequence[str], timeouts: Timeouts) -> None:
+        """Stops the traffic, then reads what both sides saw. A missing ledger is None, and the verdict says so."""
+        account = self._account
+        account.locust_requests.append(None)
+        load.stop()
+        account.loads += load.ledgers()
+        for name in names:
+            try:
+                account.apps[name] = app_ledger(self._api, self._site.namespace, name, timeouts)
+            except ClusterError:
+                account.apps[name] = None
+        account.locust_requests[-1] = load.locust_stats().requests
+
+    def _leave(self, load: Load) -> None:
+        """Makes room for the next lap: two cores do not bear the pods of two."""
+        with calling("delete the application's Deployment"):
+            AppsV1Api(self._api).delete_namespaced_deployment(
+                app_name(self._number), self._site.namespace, _request_timeout=REQUEST_S
+            )
+        load.remove()
