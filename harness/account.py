@@ -34,7 +34,10 @@ UNKNOWN = Controller(name="unknown", version="unknown")  # the run ended before 
 
 @dataclass
 class Account:
-    """Complete or not, the report is made of it. `locust_requests` is the sum of all laps, None if one is missing."""
+    """Complete or not, the report is made of it.
+
+    `load_spec` is the JSON of requests of the user's own; `locust_requests` has one number for each lap.
+    """
 
     subject: Subject
     kind: str
@@ -42,6 +45,7 @@ class Account:
     seed: int
     requirements: Requirements
     started: float
+    load_spec: str = ""
     cluster: ClusterInfo | None = None
     images: dict[str, ImageInfo] = field(default_factory=dict)
     upgrades: list[Upgrade] = field(default_factory=list)

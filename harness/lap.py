@@ -13,23 +13,22 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
-from kubernetes.client import ApiClient, AppsV1Api, CoreV1Api
+from kubernetes.client import ApiClient, CoreV1Api
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from harness.account import Account
-from harness.calls import REQUEST_S, calling
+from harness.calls import calling
 from harness.cluster.protocol import Cluster
 from harness.errors import ClusterError, HotupgradeError
 from harness.manifest import Subject
 from harness.progress import Progress
 from harness.site import Site
-from harness.traffic.load import Load, Target, Timeouts, app_ledger
-from harness.traffic.workload import app_deployment, app_name
+from harness.traffic.load import Load, PodsOf, Target, Timeouts, app_ledger
 from harness.upgrade import driver, pods
 from harness.upgrade.plan import Step
+from harness.workload import Workload
 
-LAP_LABEL = "hotupgrade/lap"
 WARM_UP_S = (
     1.0  # steady traffic before the first patch: connections are open and every class has been round once
 )
@@ -47,15 +46,15 @@ class Lap:
         steps: Sequence[Step],
         cluster: Cluster,
         site: Site,
+        workload: Workload,
         account: Account,
         progress: Progress,
     ) -> None:
         self._number, self._steps, self._cluster, self._site = number, steps, cluster, site
-        self._account, self._progress = account, progress
+        self._workload, self._account, self._progress = workload, account, progress
         subject = account.subject
-        self._subject: Subject = replace(
-            subject, image=steps[0].source, labels={**subject.labels, LAP_LABEL: str(number)}
-        )
+        labels = workload.labels(subject.labels, number)
+        self._subject: Subject = replace(subject, image=steps[0].source, labels=labels)
         self._api: ApiClient = cluster.client()
 
     def run(self) -> None:
@@ -77,27 +76,32 @@ class Lap:
             raise
         self._collect(load, names, Timeouts())
         self._progress.note("traffic stopped, ledgers read")
-        self._leave(load)
+        self._workload.stop(self._api, self._number)
+        load.remove()
 
     def _deploy(self) -> list[Target]:
-        """The application's pods, once each has its sidecars."""
-        count, namespace, subject = self._account.requirements.pods, self._site.namespace, self._subject
+        """The pods under test, once each has its sidecars."""
+        count, namespace, subject = self._account.requirements.pods, self._workload.namespace, self._subject
         core: Any = CoreV1Api(self._api)
-        apps: Any = AppsV1Api(self._api)
-        with calling("create the application's Deployment"):
-            apps.create_namespaced_deployment(
-                namespace, app_deployment(self._site, self._number, subject.labels, replicas=count)
-            )
+        self._workload.start(self._api, subject.labels, self._number)
         names = pods.wait_for_pairs(self._api, namespace, subject, count)
         self._progress.pods(names)
-        with calling("read the application's pods"):
+        with calling("read the addresses of the pods"):
             addresses = {name: core.read_namespaced_pod(name, namespace).status.pod_ip for name in names}
         return [Target(pod, ip, subject.port) for pod, ip in addresses.items()]
 
     def _load(self, targets: Sequence[Target], timeouts: Timeouts) -> Load:
-        header = self._account.requirements.version_header
+        requirements = self._account.requirements
         return Load(
-            self._api, self._site, targets, lap=self._number, version_header=header, timeouts=timeouts
+            self._api,
+            self._site,
+            targets,
+            PodsOf(self._workload.namespace, self._subject.labels),
+            lap=self._number,
+            version_header=requirements.version_header,
+            classes=requirements.classes,
+            load_spec=self._account.load_spec,
+            timeouts=timeouts,
         )
 
     def _upgrade(self, names: Sequence[str]) -> None:
@@ -106,7 +110,7 @@ class Lap:
         try:
             driver.run_upgrades(
                 self._cluster.client,
-                self._site.namespace,
+                self._workload.namespace,
                 self._subject,
                 names,
                 self._steps,
@@ -143,17 +147,9 @@ class Lap:
         account.locust_requests.append(None)
         load.stop()
         account.loads += load.ledgers()
-        for name in names:
+        for name in names if self._workload.keeps_ledger else ():
             try:
                 account.apps[name] = app_ledger(self._api, self._site.namespace, name, timeouts)
             except ClusterError:
                 account.apps[name] = None
         account.locust_requests[-1] = load.locust_stats().requests
-
-    def _leave(self, load: Load) -> None:
-        """Makes room for the next lap: two cores do not bear the pods of two."""
-        with calling("delete the application's Deployment"):
-            AppsV1Api(self._api).delete_namespaced_deployment(
-                app_name(self._number), self._site.namespace, _request_timeout=REQUEST_S
-            )
-        load.remove()

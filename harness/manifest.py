@@ -69,7 +69,9 @@ def canonical_image(ref: str) -> str:
     return ref if "@" in ref or ":" in ref.rsplit("/", 1)[-1] else f"{ref}:latest"
 
 
-def read_subject(path: Path, *, to: Sequence[str], port: int | None, upgrade: Mode) -> Subject:
+def read_subject(
+    path: Path, *, to: Sequence[str], port: int | None, upgrade: Mode, container_name: str | None = None
+) -> Subject:
     """Reads the SidecarSet in `path`; InputError for anything that would keep its upgrades from working.
 
     The images alternate in the order of `to`. One image in `to` alternates with the manifest's; none means v1
@@ -79,7 +81,7 @@ def read_subject(path: Path, *, to: Sequence[str], port: int | None, upgrade: Mo
     try:
         manifest = _document(text)
         spec = _mapping(manifest.get("spec"), "spec")
-        container = _container(spec, upgrade)
+        container = _container(spec, upgrade, container_name)
         image = _image(container.get("image"), f"image of container {container['name']}")
         empty = _empty_image(container, image, upgrade)
         _can_roll(spec)
@@ -191,8 +193,8 @@ def _strategy(container: dict[str, Any]) -> dict[str, Any]:
     return _optional(container.get("upgradeStrategy"), f"upgradeStrategy of container {container['name']}")
 
 
-def _container(spec: dict[str, Any], upgrade: Mode) -> dict[str, Any]:
-    """The container to upgrade: the one with upgradeType HotUpgrade; in cold mode else the first."""
+def _container(spec: dict[str, Any], upgrade: Mode, named: str | None) -> dict[str, Any]:
+    """The container to upgrade: the named one, else the one with HotUpgrade; in cold mode else the first."""
     containers = _items(spec.get("containers"), "spec.containers")
     if not containers:
         raise InputError("spec.containers is missing or empty; add the sidecar's container")
@@ -204,9 +206,17 @@ def _container(spec: dict[str, Any], upgrade: Mode) -> dict[str, Any]:
                 f"spec.containers[{index}].name {given}; use at most 63 lower-case letters, digits and -"
             )
     hot = [c for c in containers if _strategy(c).get("upgradeType") == "HotUpgrade"]
+    if named is not None:
+        containers = [c for c in containers if c["name"] == named]
+        hot = [c for c in hot if c["name"] == named]
+        if not containers:
+            names = ", ".join(c["name"] for c in _items(spec.get("containers"), "spec.containers"))
+            raise InputError(f"--container {named}: spec.containers has {names}; name one of them")
     if len(hot) > 1:
         names = ", ".join(c["name"] for c in hot)
-        raise InputError(f"containers {names} are all HotUpgrade; leave one, a run upgrades one container")
+        raise InputError(
+            f"containers {names} are all HotUpgrade, a run upgrades one; name it with --container"
+        )
     if hot and len(hot[0]["name"]) > HOT_NAME_MAX:
         raise InputError(
             f"container name {hot[0]['name']} is too long for a pair; shorten it to {HOT_NAME_MAX}"

@@ -13,35 +13,39 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
+from harness import target
 from harness.account import Account
 from harness.calls import reason_of
 from harness.cluster.protocol import Cluster
 from harness.errors import ClusterError, HotupgradeError, InputError
 from harness.lap import Lap
+from harness.loadspec import LoadSpec
 from harness.manifest import Subject
 from harness.progress import Progress
 from harness.pulls import resolve
 from harness.record.report import Report
 from harness.report import files
 from harness.site import Site, new_site
+from harness.target import UserWorkload
 from harness.traffic.load import CLASSES
 from harness.traffic.workload import APP_IMAGE, LOADGEN_IMAGE
 from harness.upgrade import sidecarset
 from harness.upgrade.plan import laps, plan
 from harness.verdict.gates import Requirements
+from harness.workload import OwnApplication, Workload
 
 MIN_REQUESTS_PER_UPGRADE = 4000  # five upgrades make the 20,000 that bound the failure rate at 1.5 in 10,000
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What a run is asked for. `upgrades_per_pod` None leaves it to the cluster."""
+    """What a run is asked for. `upgrades_per_pod` None leaves it to the cluster; `target` needs a `load_spec`."""
 
     subject: Subject
     upgrades: int
@@ -50,6 +54,8 @@ class RunOptions:
     reports: Path
     command: Sequence[str]
     upgrades_per_pod: int | None = None
+    target: UserWorkload | None = None
+    load_spec: LoadSpec | None = None
     seed: int = field(default_factory=lambda: secrets.randbits(32))
 
 
@@ -62,10 +68,12 @@ class Result:
     error: BaseException | None
 
 
-def images_needed(subject: Subject) -> list[str]:
-    """Every image that a run with this subject starts."""
+def images_needed(options: RunOptions) -> list[str]:
+    """Every image that a run starts."""
+    subject = options.subject
     empty = [subject.empty_image] if subject.empty_image else []
-    return list(dict.fromkeys([subject.image, *subject.images, *empty, APP_IMAGE, LOADGEN_IMAGE]))
+    app = [APP_IMAGE] if options.target is None else []
+    return list(dict.fromkeys([subject.image, *subject.images, *empty, *app, LOADGEN_IMAGE]))
 
 
 def execute(
@@ -80,7 +88,7 @@ def execute(
     site = new_site(account.started)
     folder = _reserve(options, account.started)
     try:
-        cluster.preflight(images_needed(options.subject))
+        cluster.preflight(images_needed(options))
         begin = time.monotonic()
         cluster.up()
         account.cluster = cluster.info()
@@ -108,12 +116,16 @@ def _account(options: RunOptions, cluster: Cluster) -> Account:
         min_requests=MIN_REQUESTS_PER_UPGRADE * options.upgrades,
         upgrades=options.upgrades,
         pods=options.pods,
-        classes=CLASSES,
+        classes=options.load_spec.classes if options.load_spec else CLASSES,
         version_header=options.version_header,
         alternates=(subject.image, *subject.images),
         mode=subject.mode,
+        app_ledger=options.target is None,
     )
-    return Account(subject, cluster.kind, options.command, options.seed, requirements, time.time())
+    spec = options.load_spec.document() if options.load_spec else ""
+    return Account(
+        subject, cluster.kind, options.command, options.seed, requirements, time.time(), load_spec=spec
+    )
 
 
 def _reserve(options: RunOptions, started: float) -> Path:
@@ -133,14 +145,20 @@ def _on_cluster(
     options: RunOptions, cluster: Cluster, site: Site, progress: Progress, account: Account
 ) -> None:
     """Everything between cluster up and taking down."""
-    subject, api = options.subject, cluster.client()
+    api = cluster.client()
     site.create(api)
-    account.images = resolve(api, site, images_needed(subject), images_loaded=cluster.images_loaded)
-    sidecarset.create(api, subject, site, images_loaded=cluster.images_loaded)
-    sidecarset.wait_observed(api, subject)
-    per_pod = options.upgrades_per_pod or cluster.upgrades_per_pod
-    for number, steps in enumerate(laps(plan(subject, options.upgrades), per_pod), 1):
-        Lap(number, steps, cluster, site, account, progress).run()
+    workload: Workload = options.target or OwnApplication(site, options.pods)
+    if options.target:
+        found = target.find(api, options.target, options.subject)
+        account.subject = found.subject
+        account.requirements = replace(account.requirements, pods=found.pods)
+    account.images = resolve(api, site, images_needed(options), images_loaded=cluster.images_loaded)
+    if not options.target:
+        sidecarset.create(api, account.subject, site, images_loaded=cluster.images_loaded)
+    sidecarset.wait_observed(api, account.subject)
+    per_pod = options.upgrades_per_pod or (None if options.target else cluster.upgrades_per_pod)
+    for number, steps in enumerate(laps(plan(account.subject, options.upgrades), per_pod), 1):
+        Lap(number, steps, cluster, site, workload, account, progress).run()
 
 
 def _down(cluster: Cluster, site: Site, account: Account, progress: Progress) -> ClusterError | None:
@@ -150,6 +168,8 @@ def _down(cluster: Cluster, site: Site, account: Account, progress: Progress) ->
     try:
         if cluster.outlives_run and up:
             api = cluster.client()
+            if account.upgrades:
+                sidecarset.set_back(api, account.subject, site)
             sidecarset.delete(api, account.subject, site)
             site.remove(api)
     except HotupgradeError as error:

@@ -11,6 +11,9 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
+from typing import Protocol
+
+from loadtests.client import Answer
 
 MAX_BODY_BYTES = 16 * 1024
 MIN_BODY_BYTES = 1024
@@ -22,14 +25,53 @@ RANDOM_BYTES = os.urandom(
 )  # bodies are cut from it at random: making new ones costs more than sending
 
 
+OK = 200
+
+
 @dataclass(frozen=True)
-class Request:
-    """A request as bytes, the hash of its body, and the one right body of its answer."""
+class Fault:
+    """What is wrong with a whole answer: a kind of the ledger's, and a detail that is the same for equal causes."""
+
+    kind: str
+    detail: str
+
+
+class Request(Protocol):
+    """A request as bytes, which knows a right answer from a wrong one."""
+
+    @property
+    def method(self) -> str:
+        """GET, POST …"""
+
+    @property
+    def data(self) -> bytes:
+        """All that is sent."""
+
+    def fault(self, answer: Answer) -> Fault | None:
+        """What is wrong with a whole answer; None if nothing."""
+
+
+@dataclass(frozen=True)
+class EchoRequest:
+    """To the project's application: the answer carries the id, the hash of the request's body, one right body."""
 
     method: str
     data: bytes
+    request_id: bytes
     digest: bytes
     expected: bytes
+
+    def fault(self, answer: Answer) -> Fault | None:
+        """What is wrong with a whole answer."""
+        if answer.status != OK:
+            return Fault("status", f"status {answer.status}")
+        if answer.headers.get(b"x-request-id") != self.request_id:
+            return Fault("corrupted", "the answer to another request")
+        if answer.headers.get(b"x-body-sha256") != self.digest:
+            return Fault("corrupted", "the application received another body")
+        if answer.body != self.expected:
+            return Fault("corrupted", "the answer's body is not what the application sent")
+        return None
 
 
 Compose = Callable[[bytes, bytes, Random], Request]
@@ -75,7 +117,8 @@ def stream(host: bytes, request_id: bytes, random: Random) -> Request:
     path = b"/stream?events=%d&interval_ms=%d" % (STREAM_EVENTS, STREAM_INTERVAL_MS)
     events = b"".join(b"id: %d\ndata: %b %d\n\n" % (n, request_id, n) for n in range(1, STREAM_EVENTS + 1))
     expected = events + b"event: end\ndata: %b\n\n" % _sha256(events)
-    return Request("GET", _head(b"GET", path, host, request_id) + b"\r\n", SHA256_OF_NOTHING, expected)
+    data = _head(b"GET", path, host, request_id) + b"\r\n"
+    return EchoRequest("GET", data, request_id, SHA256_OF_NOTHING, expected)
 
 
 def _echo(method: str, host: bytes, request_id: bytes, body: bytes, headers: bytes) -> Request:
@@ -83,7 +126,8 @@ def _echo(method: str, host: bytes, request_id: bytes, body: bytes, headers: byt
     if body:
         head += b"Content-Length: %d\r\n" % len(body)
     digest = _sha256(body) if body else SHA256_OF_NOTHING
-    return Request(method, head + b"\r\n" + body, digest, b"%b %b\n" % (request_id, digest))
+    data = head + b"\r\n" + body
+    return EchoRequest(method, data, request_id, digest, b"%b %b\n" % (request_id, digest))
 
 
 def _head(method: bytes, path: bytes, host: bytes, request_id: bytes) -> bytes:

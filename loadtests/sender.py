@@ -18,7 +18,6 @@ from loadtests.client import ANSWER_TIMEOUT_S, Address, Answer, Connection, Requ
 Report = Callable[[str, float, int, RequestFailed | None], None]
 """Told of every request's end: method, milliseconds from its intended time, bytes of body, failure."""
 
-OK = 200
 KEEPS_CONNECTION = frozenset({"status"})  # failures after which the connection is still in step
 ENDS_BY_CLIENT = frozenset({"corrupted"})  # failures after which this side does not trust it any more
 
@@ -85,7 +84,8 @@ class Sender:
             if failure is None:
                 answer = self._exchange(request, now + ANSWER_TIMEOUT_S)
                 length = len(answer.body)
-                failure = _fault(answer, request, request_id)
+                fault = request.fault(answer)
+                failure = RequestFailed(fault.kind, fault.detail) if fault else None
                 self._after(answer)
         except RequestFailed as caught:
             failure = caught
@@ -131,16 +131,3 @@ class Sender:
     def _version(self) -> str | None:
         value = self._headers.get(self._version_header) if self._version_header else None
         return value.decode("latin-1") if value is not None else None
-
-
-def _fault(answer: Answer, request: Request, request_id: bytes) -> RequestFailed | None:
-    """What is wrong with a whole answer."""
-    if answer.status != OK:
-        return RequestFailed("status", f"status {answer.status}")
-    if answer.headers.get(b"x-request-id") != request_id:
-        return RequestFailed("corrupted", "the answer to another request")
-    if answer.headers.get(b"x-body-sha256") != request.digest:
-        return RequestFailed("corrupted", "the application received another body")
-    if answer.body != request.expected:
-        return RequestFailed("corrupted", "the answer's body is not what the application sent")
-    return None

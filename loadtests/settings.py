@@ -5,15 +5,17 @@ CLASSES         name,…                traffic classes; all when empty
 VERSION_HEADER  name                  header in which the sidecar names its version; none when empty
 PACE            number                how many times faster than usual the paced classes send
 LEDGER_PORT     number                where a worker serves its ledger
+LOAD_SPEC       JSON                  requests of the user's own (spec.py); the classes' own when empty
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loadtests.classes import CLASSES, TrafficClass
 from loadtests.client import Address
+from loadtests.spec import composer
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,16 @@ def read(environment: Mapping[str, str]) -> Settings:
         raise ValueError(f"PACE: more than 0, not {pace:g}")
     return Settings(
         targets=[_address(item) for item in environment.get("TARGETS", "").split(",")],
-        classes=[CLASSES[name] for name in names],
+        classes=[_class(name, environment.get("LOAD_SPEC", "")) for name in names],
         version_header=environment.get("VERSION_HEADER", ""),
         pace=pace,
         ledger_port=int(environment.get("LEDGER_PORT", "8090")),
     )
+
+
+def _class(name: str, spec: str) -> TrafficClass:
+    traffic = CLASSES[name]
+    return replace(traffic, compose=composer(spec, reuses=traffic.reuses)) if spec else traffic
 
 
 def _address(item: str) -> Address:

@@ -176,7 +176,7 @@ CHANGES: list[tuple[Any, str, str]] = [
     (put(".name", "x" * 62), "is too long for a pair", "shorten it to 61"),
     (put(".upgradeStrategy", None), "(sidecar) has upgradeStrategy.upgradeType HotUpgrade", "--upgrade cold"),
     (put(".upgradeStrategy.upgradeType", "ColdUpgrade"), "no container (sidecar)", "--upgrade cold"),
-    (second_hot, "containers sidecar, dns are all HotUpgrade", "leave one"),
+    (second_hot, "containers sidecar, dns are all HotUpgrade", "name it with --container"),
     (
         put(".upgradeStrategy.hotUpgradeEmptyImage", None),
         "hotUpgradeEmptyImage of container sidecar is missing",

@@ -59,6 +59,21 @@ Exit codes: 0 passed, 1 failed, 2 usage or input error, 3 inconclusive, 4 cluste
     metavar="IMAGE",
     help="Image to upgrade to; repeat it to alternate. Default: v1 and v2 of the manifest's image.",
 )
+@click.option("--container", metavar="NAME", help="Container to upgrade, where several are HotUpgrade.")
+@click.option(
+    "--target",
+    metavar="KIND/NAME",
+    help="A workload of your own that has its sidecars already: deployment/NAME, statefulset/NAME or pod/NAME.",
+)
+@click.option(
+    "--target-namespace", default="default", show_default=True, metavar="NAME", help="Where --target is."
+)
+@click.option(
+    "--load-spec",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Requests for --target and what has to come back; YAML.",
+)
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),
@@ -89,6 +104,10 @@ def command(
     pods: int,
     mode: str,
     to: Sequence[str],
+    container: str | None,
+    target: str | None,
+    target_namespace: str,
+    load_spec: Path | None,
     port: int | None,
     version_header: str,
     reports: Path,
@@ -105,16 +124,34 @@ def command(
     from harness.cli.interrupt import disarm
     from harness.cli.summary import print_summary
     from harness.cluster.embedded import EmbeddedCluster
+    from harness.loadspec import read_load_spec
     from harness.manifest import read_subject
     from harness.run import RunOptions, execute
+    from harness.target import parse
 
+    if target and mode == "cold":
+        raise InputError(
+            "--target and --upgrade cold: the upgradeType of your SidecarSet is yours; leave one out"
+        )
+    if bool(target) != bool(load_spec):
+        raise InputError(
+            "--target and --load-spec go together: say what to send to your workload, or give neither"
+        )
     run_options = RunOptions(
-        subject=read_subject(manifest, to=to, port=port, upgrade="cold" if mode == "cold" else "hot"),
+        subject=read_subject(
+            manifest,
+            to=to,
+            port=port,
+            upgrade="cold" if mode == "cold" else "hot",
+            container_name=container,
+        ),
         upgrades=upgrades,
         pods=pods,
         version_header=version_header or None,
         reports=reports,
         command=["hotupgrade", *sys.argv[1:]],
+        target=parse(target, target_namespace) if target else None,
+        load_spec=read_load_spec(load_spec) if load_spec else None,
     )
     cluster = EmbeddedCluster(images=images, api_port=api_port, kubelet_backoff=kubelet_backoff)
     console = Console(highlight=False)

@@ -22,9 +22,9 @@ from harness.site import Site
 from harness.traffic import workload
 from harness.traffic.pod import Pod
 from harness.traffic.proxy import Method, PodPort
-from harness.traffic.workload import Target
+from harness.traffic.workload import Generator, PodsOf, Target
 
-__all__ = ["CLASSES", "Load", "LocustStats", "Target", "Timeouts", "app_ledger"]
+__all__ = ["CLASSES", "Load", "LocustStats", "PodsOf", "Target", "Timeouts", "app_ledger"]
 
 CLASSES = ("new-connection", "keep-alive", "idle-keep-alive", "post", "stream")
 """Every traffic class that the Locust files know."""
@@ -60,6 +60,7 @@ class Load:
         client: ApiClient,
         site: Site,
         targets: Sequence[Target],
+        subject: PodsOf,
         *,
         lap: int = 1,
         version_header: str | None = None,
@@ -67,11 +68,13 @@ class Load:
         image: str = workload.LOADGEN_IMAGE,
         pace: float = 1.0,
         workers: int = 1,
+        load_spec: str = "",
         timeouts: Timeouts | None = None,
     ) -> None:
         """`pace` multiplies the rate of the paced classes; 1 makes about 1,200 requests a second in all."""
-        self._client, self._site, self._lap, self._image = client, site, lap, image
-        self._variables = workload.environment(targets, classes, version_header, pace)
+        self._client, self._site, self._lap = client, site, lap
+        variables = workload.environment(targets, classes, version_header, pace, load_spec)
+        self._generator = Generator(site, lap, image, variables, subject)
         self._timeouts = timeouts or Timeouts()
         self._master = Pod(client, site.namespace, workload.master_name(lap))
         names = [workload.worker_name(lap, index) for index in range(workers)]
@@ -80,13 +83,10 @@ class Load:
     def start(self) -> None:
         """Starts the pods and the test, and returns when requests flow; ClusterError."""
         self._create_config_map()
-        self._master.create(workload.master_pod(self._site, self._lap, self._image, self._variables))
+        self._master.create(self._generator.master())
         address = self._master.wait("for it to run", self._timeouts.pod, self._master.running_ip)
         for index, worker in enumerate(self._workers):
-            manifest = workload.worker_pod(
-                self._site, self._lap, index, self._image, self._variables, address
-            )
-            worker.create(manifest)
+            worker.create(self._generator.worker(index, address))
         for worker in self._workers:
             worker.wait("for it to run", self._timeouts.pod, worker.running_ip)
         self._master.wait("for its web API", self._timeouts.locust, self._joined)

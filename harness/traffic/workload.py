@@ -16,6 +16,7 @@ LOADGEN_IMAGE = "loadgen:v1"
 APP_ADMIN_PORT = 8081  # the application's ledger and readiness
 MASTER_WEB_PORT = 8089  # Locust's web API
 MASTER_BUS_PORT = 5557  # where Locust's workers report
+NODE = "kubernetes.io/hostname"
 LEDGER_PORT = 8090  # a worker's ledger
 GRACE_S = 1  # after the ledgers were read, there is nothing to wait for
 FINISH_S = (
@@ -34,6 +35,14 @@ class Target:
     pod: str
     ip: str
     port: int
+
+
+@dataclass(frozen=True)
+class PodsOf:
+    """The pods under test: where they are and what selects them."""
+
+    namespace: str
+    labels: Mapping[str, str]
 
 
 def config_map_name(lap: int) -> str:
@@ -76,10 +85,35 @@ def app_deployment(
             "selector": {"matchLabels": labels},
             "template": {
                 "metadata": {"labels": labels},
-                "spec": {"terminationGracePeriodSeconds": GRACE_S, "containers": [container]},
+                "spec": {
+                    "terminationGracePeriodSeconds": GRACE_S,
+                    "topologySpreadConstraints": [_spread(labels)],
+                    "containers": [container],
+                },
             },
         },
     }
+
+
+def _spread(labels: Mapping[str, str]) -> dict[str, Any]:
+    """Over nodes as evenly as they allow."""
+    return {
+        "maxSkew": 1,
+        "topologyKey": NODE,
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": dict(labels)},
+    }
+
+
+def _away_from(subject: PodsOf) -> dict[str, Any]:
+    """On another node than the pods under test, where there is one: the load should not take their processor."""
+    term = {
+        "topologyKey": NODE,
+        "namespaces": [subject.namespace],
+        "labelSelector": {"matchLabels": dict(subject.labels)},
+    }
+    preferred = [{"weight": 100, "podAffinityTerm": term}]
+    return {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}
 
 
 def config_map(site: Site, lap: int, folder: Path = LOADTESTS) -> dict[str, Any]:
@@ -100,7 +134,11 @@ def config_map(site: Site, lap: int, folder: Path = LOADTESTS) -> dict[str, Any]
 
 
 def environment(
-    targets: Sequence[Target], classes: Sequence[str], version_header: str | None, pace: float
+    targets: Sequence[Target],
+    classes: Sequence[str],
+    version_header: str | None,
+    pace: float,
+    load_spec: str = "",
 ) -> dict[str, str]:
     """What the Locust files read; loadtests/settings.py describes it."""
     return {
@@ -109,60 +147,59 @@ def environment(
         "VERSION_HEADER": version_header or "",
         "PACE": f"{pace:g}",
         "LEDGER_PORT": str(LEDGER_PORT),
+        "LOAD_SPEC": load_spec,
     }
 
 
-def master_pod(site: Site, lap: int, image: str, variables: Mapping[str, str]) -> dict[str, Any]:
-    """Locust's master: no load of its own, started and stopped over its web API."""
-    bus = ["--master", "--master-bind-port", str(MASTER_BUS_PORT)]
-    arguments = [*bus, "--web-port", str(MASTER_WEB_PORT), "--stop-timeout", str(FINISH_S)]
-    name, ports = master_name(lap), [MASTER_BUS_PORT, MASTER_WEB_PORT]
-    return _pod(name, "master", site, lap, image, variables, arguments, ports)
+@dataclass(frozen=True)
+class Generator:
+    """The load generator's pods of a lap; `variables` is what the Locust files read, `subject` what they load."""
 
+    site: Site
+    lap: int
+    image: str
+    variables: Mapping[str, str]
+    subject: PodsOf
 
-def worker_pod(
-    site: Site, lap: int, index: int, image: str, variables: Mapping[str, str], master_ip: str
-) -> dict[str, Any]:
-    """A Locust worker: makes the load and keeps the ledger."""
-    arguments = ["--worker", "--master-host", master_ip, "--master-port", str(MASTER_BUS_PORT)]
-    name = worker_name(lap, index)
-    return _pod(name, "worker", site, lap, image, variables, arguments, [LEDGER_PORT])
+    def master(self) -> dict[str, Any]:
+        """Locust's master: no load of its own, started and stopped over its web API."""
+        bus = ["--master", "--master-bind-port", str(MASTER_BUS_PORT)]
+        arguments = [*bus, "--web-port", str(MASTER_WEB_PORT), "--stop-timeout", str(FINISH_S)]
+        return self._pod(master_name(self.lap), "master", arguments, [MASTER_BUS_PORT, MASTER_WEB_PORT])
 
+    def worker(self, index: int, master_ip: str) -> dict[str, Any]:
+        """A Locust worker: makes the load and keeps the ledger."""
+        arguments = ["--worker", "--master-host", master_ip, "--master-port", str(MASTER_BUS_PORT)]
+        return self._pod(worker_name(self.lap, index), "worker", arguments, [LEDGER_PORT])
 
-def _pod(
-    name: str,
-    component: str,
-    site: Site,
-    lap: int,
-    image: str,
-    variables: Mapping[str, str],
-    arguments: Sequence[str],
-    ports: Sequence[int],
-) -> dict[str, Any]:
-    container = {
-        "name": "locust",
-        "image": image,
-        "args": list(arguments),
-        "env": [{"name": name, "value": value} for name, value in variables.items()],
-        "ports": [{"containerPort": port} for port in ports],
-        "volumeMounts": [{"name": VOLUME, "mountPath": MOUNT, "readOnly": True}],
-    }
-    labels = {
-        **site.labels,
-        "app.kubernetes.io/name": "hotupgrade-loadgen",
-        "app.kubernetes.io/component": component,
-    }
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "namespace": site.namespace, "labels": labels},
-        "spec": {
-            "restartPolicy": "Never",  # a worker that was restarted has lost its ledger
-            "terminationGracePeriodSeconds": GRACE_S,
-            "containers": [container],
-            "volumes": [{"name": VOLUME, "configMap": {"name": config_map_name(lap)}}],
-        },
-    }
+    def _pod(
+        self, name: str, component: str, arguments: Sequence[str], ports: Sequence[int]
+    ) -> dict[str, Any]:
+        container = {
+            "name": "locust",
+            "image": self.image,
+            "args": list(arguments),
+            "env": [{"name": name, "value": value} for name, value in self.variables.items()],
+            "ports": [{"containerPort": port} for port in ports],
+            "volumeMounts": [{"name": VOLUME, "mountPath": MOUNT, "readOnly": True}],
+        }
+        labels = {
+            **self.site.labels,
+            "app.kubernetes.io/name": "hotupgrade-loadgen",
+            "app.kubernetes.io/component": component,
+        }
+        return {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "namespace": self.site.namespace, "labels": labels},
+            "spec": {
+                "restartPolicy": "Never",  # a worker that was restarted has lost its ledger
+                "terminationGracePeriodSeconds": GRACE_S,
+                "affinity": _away_from(self.subject),
+                "containers": [container],
+                "volumes": [{"name": VOLUME, "configMap": {"name": config_map_name(self.lap)}}],
+            },
+        }
 
 
 def _host(ip: str) -> str:

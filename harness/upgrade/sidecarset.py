@@ -21,6 +21,7 @@ from harness.upgrade.waits import CLOCK, POLL_S, TIMEOUTS, Clock, Timeouts
 
 PLURAL = "sidecarsets"
 CONFLICT = 409
+NOT_FOUND = 404
 INVALID = (400, 422)
 DENIED = (
     "denied the request"  # how an API server words the refusal of an admission webhook, whatever its code
@@ -115,30 +116,56 @@ def set_image(api: ApiClient, subject: Subject, image: str) -> None:
 
 def delete(api: ApiClient, subject: Subject, site: Site) -> None:
     """Deletes it if this run made it; no error if it is gone. Pods keep their containers."""
+    there = read(api, subject)
+    if there is None or (there["metadata"].get("labels") or {}).get(RUN_LABEL) != site.run:
+        return
     with calling(f"delete SidecarSet {subject.name}"):
         try:
-            get = CustomObjectsApi(api).get_cluster_custom_object
-            there = json.loads(raw(get, GROUP, subject.version, PLURAL, subject.name))["metadata"]
-            if (there.get("labels") or {}).get(RUN_LABEL) != site.run:
-                return
             CustomObjectsApi(api).delete_cluster_custom_object(
                 GROUP,
                 subject.version,
                 PLURAL,
                 subject.name,
-                body=V1DeleteOptions(preconditions=V1Preconditions(uid=there["uid"])),
+                body=V1DeleteOptions(preconditions=V1Preconditions(uid=there["metadata"]["uid"])),
                 _request_timeout=REQUEST_S,
             )
         except ApiException as error:
-            if error.status != 404:
+            if error.status != NOT_FOUND:
                 raise
 
 
-def _get(api: ApiClient, subject: Subject) -> Mapping[str, Any]:
+def set_back(api: ApiClient, subject: Subject, site: Site) -> None:
+    """Gives a set that the run found there the image back that it had; the run's own goes anyway."""
+    there = read(api, subject)
+    if there is None or (there["metadata"].get("labels") or {}).get(RUN_LABEL) == site.run:
+        return
+    if image_of(there, subject) != subject.image:
+        set_image(api, subject, subject.image)
+
+
+def read(api: ApiClient, subject: Subject) -> Mapping[str, Any] | None:
+    """The object as the cluster has it; None if it has none; ClusterError."""
+    get = CustomObjectsApi(api).get_cluster_custom_object
     with calling(f"read SidecarSet {subject.name}"):
-        get = CustomObjectsApi(api).get_cluster_custom_object
-        body: dict[str, Any] = json.loads(raw(get, GROUP, subject.version, PLURAL, subject.name))
-        return body
+        try:
+            body: dict[str, Any] = json.loads(raw(get, GROUP, subject.version, PLURAL, subject.name))
+        except ApiException as error:
+            if error.status != NOT_FOUND:
+                raise
+            return None
+    return body
+
+
+def image_of(there: Mapping[str, Any], subject: Subject) -> str:
+    """The image that the object gives the subject's container; ClusterError if it has no such container."""
+    return str(_container(there["spec"], subject.container)["image"])
+
+
+def _get(api: ApiClient, subject: Subject) -> Mapping[str, Any]:
+    there = read(api, subject)
+    if there is None:
+        raise ClusterError(f"SidecarSet {subject.name} is not there any more; another client deleted it")
+    return there
 
 
 def _container(spec: Mapping[str, Any], name: str) -> dict[str, Any]:

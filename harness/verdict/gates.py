@@ -34,7 +34,10 @@ SHOWN = 3  # examples in a gate's text; a gate is a line, not a list
 
 @dataclass(frozen=True)
 class Requirements:
-    """What a run has to have seen. `alternates` are the images that it goes through, in their order."""
+    """What a run has to have seen. `alternates` are the images that it goes through, in their order.
+
+    A workload of the user's own keeps no ledger: without `app_ledger` nobody knows what was executed.
+    """
 
     min_requests: int
     upgrades: int
@@ -44,6 +47,7 @@ class Requirements:
     alternates: Sequence[str] = ()
     min_per_class_per_upgrade: int = 100
     mode: Literal["hot", "cold"] = "hot"
+    app_ledger: bool = True
 
 
 @dataclass(frozen=True)
@@ -315,23 +319,29 @@ def generator_kept_up(evidence: Evidence) -> Finding:
 
 def ledgers_complete(evidence: Evidence) -> Finding:
     """Both sides handed in what they saw."""
-    required = "one of each load generator, closed in order, and one of each application"
+    missing = evidence.reconciled.missing if evidence.requirements.app_ledger else []
+    required = "one of each load generator, closed in order"
+    if evidence.requirements.app_ledger:
+        required += ", and one of each application"
     unstopped = [load.worker for load in evidence.loads if load.stopped is None]
     lacking = [f"load generator {worker} never stopped" for worker in unstopped]
-    lacking += [f"ledger missing: application {pod}" for pod in evidence.reconciled.missing]
+    lacking += [f"ledger missing: application {pod}" for pod in missing]
     if not evidence.loads:
         lacking.append("ledger missing: load generator")
     whose = {
         client.traffic_class: f"ledger missing: application {client.pod}"
         for load in evidence.loads
         for client in load.clients
-        if client.pod in evidence.reconciled.missing
+        if client.pod in missing
     }
     return Finding(_met(not lacking), required, _some(lacking) or "all", {} if unstopped else whose)
 
 
 def ledgers_agree(evidence: Evidence) -> Finding:
     """Neither side knows of a request that the other cannot have."""
+    required = "every request known to both sides"
+    if not evidence.requirements.app_ledger:
+        return Finding("skipped", required, "the workload is the user's own and keeps no ledger")
     found = evidence.reconciled
     doubts = {
         "executed but never sent": found.unexpected,
@@ -339,7 +349,7 @@ def ledgers_agree(evidence: Evidence) -> Finding:
         "contradictory": found.contradictions,
     }
     observed = ", ".join(f"{count:,} {what}" for what, count in doubts.items() if count)
-    return Finding(_met(not observed), "every request known to both sides", observed or "all")
+    return Finding(_met(not observed), required, observed or "all")
 
 
 def failures_in_upgrades(evidence: Evidence) -> Finding | None:

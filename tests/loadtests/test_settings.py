@@ -5,7 +5,7 @@ import pytest
 
 from harness.traffic.load import CLASSES as KNOWN
 from loadtests import settings
-from loadtests.classes import CLASSES, MAX_BODY_BYTES, MIN_BODY_BYTES
+from loadtests.classes import CLASSES, MAX_BODY_BYTES, MIN_BODY_BYTES, EchoRequest
 from loadtests.client import Address
 
 TWO = "a=10.0.0.1:9091,b=[fd00::1]:9091"
@@ -59,6 +59,7 @@ def test_a_post_carries_a_random_body_of_1_to_16_kib_and_expects_its_hash() -> N
     bodies = set()
     for number in range(50):
         request = CLASSES["post"].compose(b"a:1", b"c-%d" % number, random)
+        assert isinstance(request, EchoRequest)
         head, _, body = request.data.partition(b"\r\n\r\n")
         assert MIN_BODY_BYTES <= len(body) <= MAX_BODY_BYTES
         assert b"Content-Length: %d" % len(body) in head

@@ -13,13 +13,14 @@ from app.ledger import Ledger
 from app.server import admin, start, traffic
 from harness.errors import ClusterError
 from harness.record.ledger import LoadLedger
-from harness.traffic.load import CLASSES, Load, Target, Timeouts, app_ledger
+from harness.traffic.load import CLASSES, Load, PodsOf, Target, Timeouts, app_ledger
 from tests.site import SITE
 
 pytestmark = pytest.mark.integration
 
 StandIn = Any
 
+SUBJECT = PodsOf(SITE.namespace, {"app": "hotupgrade"})
 ENOUGH_REQUESTS = 500  # of five classes; every class is among them
 PATIENCE_S = 20.0  # for requests to be sent, on a busy machine
 QUICK = Timeouts(pod=10, locust=20, flow=10, stop=20, call=10, ledger=10)
@@ -93,7 +94,7 @@ def test_locust_in_pods_and_the_application_agree_on_every_request(
     with application(side, ledger) as (port, admin_port):
         cluster.elsewhere["app-a", 8081] = admin_port
         targets = [Target("app-a", "127.0.0.1", port), Target("app-b", "127.0.0.1", port)]
-        load = Load(client, SITE, targets, pace=GENTLY, timeouts=QUICK)
+        load = Load(client, SITE, targets, SUBJECT, pace=GENTLY, timeouts=QUICK)
         loads = run(load, ENOUGH_REQUESTS)
         executed = app_ledger(client, SITE.namespace, "app-a")
         progress, stats = load.progress(), load.locust_stats()
@@ -122,7 +123,7 @@ def test_a_closing_server_and_a_failing_one_are_both_seen_by_locust_and_in_the_l
     targets = [
         Target(name, "127.0.0.1", port) for name, port in zip(("closing", "failing"), ports, strict=True)
     ]
-    load = Load(client, SITE, targets, classes=["keep-alive"], pace=GENTLY, timeouts=QUICK)
+    load = Load(client, SITE, targets, SUBJECT, classes=["keep-alive"], pace=GENTLY, timeouts=QUICK)
     loads = run(load, 100)
     stats = load.locust_stats()
     for server in servers:
@@ -138,7 +139,7 @@ def test_a_closing_server_and_a_failing_one_are_both_seen_by_locust_and_in_the_l
 
 def test_a_pod_that_cannot_start_is_an_error_with_the_reason(cluster: StandIn, client: ApiClient) -> None:
     cluster.waiting["loadgen-1-master"] = "ImagePullBackOff"
-    load = Load(client, SITE, [Target("a", "127.0.0.1", 1)], timeouts=QUICK)
+    load = Load(client, SITE, [Target("a", "127.0.0.1", 1)], SUBJECT, timeouts=QUICK)
     with pytest.raises(
         ClusterError, match="pod loadgen-1-master cannot start: ImagePullBackOff: as the test"
     ):
@@ -148,7 +149,7 @@ def test_a_pod_that_cannot_start_is_an_error_with_the_reason(cluster: StandIn, c
 def test_a_load_generator_that_ends_is_an_error_with_its_last_lines(
     cluster: StandIn, client: ApiClient
 ) -> None:
-    load = Load(client, SITE, [Target("a", "127.0.0.1", 1)], classes=["h9"], timeouts=QUICK)
+    load = Load(client, SITE, [Target("a", "127.0.0.1", 1)], SUBJECT, classes=["h9"], timeouts=QUICK)
     with pytest.raises(ClusterError, match=r"(?s)loadgen-1-master has ended .*last log lines.*CLASSES: 'h9'"):
         load.start()
 
