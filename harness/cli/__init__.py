@@ -17,6 +17,7 @@ from harness.errors import HotupgradeError
 COMMANDS = {
     "run": "harness.cli.run",
     "cluster": "harness.cli.cluster",
+    "images": "harness.cli.images",
     "doctor": "harness.cli.doctor",
 }
 

@@ -10,20 +10,20 @@ from pathlib import Path
 
 import pytest
 
+from harness.embedded.machine import dockerfile
+
 IMAGES = Path(__file__).parents[2] / "images" / "sidecar"
 READABLE = {"FROM", "ARG", "ENV", "COPY", "USER", "WORKDIR", "ENTRYPOINT", "CMD", "LABEL", "EXPOSE"}
 
 
 @pytest.mark.parametrize("tag", ["base", "v1", "v2", "empty"])
 def test_a_dockerfile_needs_no_build_step_and_copies_what_is_there(tag: str) -> None:
-    for line in (IMAGES / tag / "Dockerfile").read_text().splitlines():
-        if line and not line.startswith("#"):
-            instruction, _, rest = line.partition(" ")
-            assert instruction in READABLE
-            if instruction == "COPY":
-                source = IMAGES / tag / rest.split()[0]
-                assert source.exists()
-                assert source.suffix != ".sh" or os.access(source, os.X_OK)
+    for instruction in dockerfile.read(IMAGES / tag / "Dockerfile"):
+        assert instruction.name in READABLE
+        if instruction.name == "COPY":
+            source = IMAGES / tag / instruction.value.split()[0]
+            assert source.exists()
+            assert source.suffix != ".sh" or os.access(source, os.X_OK)
 
 
 def test_the_releases_differ_in_the_image_alone() -> None:

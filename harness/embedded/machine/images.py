@@ -1,7 +1,8 @@
 """The images in folders: DIR/<name>/<tag>/Dockerfile is `name:tag`, DIR/<name>/Dockerfile is `name:latest`.
 
-`runtime` is the base: on the embedded cluster it is the machine's own root file system, whatever its FROM and
-RUN would install elsewhere. Checks all that can be known without building. Knows nothing of containers.
+`runtime` and `runtime-sidecar` are bases: on the embedded cluster each is the machine's own root file system,
+whatever FROM, RUN and COPY would bring elsewhere.
+Checks all that can be known without building. Knows nothing of containers.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from harness.embedded.machine.dockerfile import Instruction
 from harness.embedded.machine.recipe import Config, Copy, Recipe, evaluate
 from harness.errors import InputError
 
-RUNTIME = "docker.io/library/runtime:latest"
+BASES = frozenset({"docker.io/library/runtime:latest", "docker.io/library/runtime-sidecar:latest"})
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _NAME = re.compile(
     rf"(?:(?P<host>localhost|[\w.-]+\.[\w.-]+(?::\d+)?|[\w.-]+:\d+)/)?(?P<path>{_PART}(?:/{_PART})*)(?::(?P<tag>\w[\w.-]{{0,127}}))?"
@@ -98,7 +99,7 @@ class Catalogue:
             folder = self._folders[ref]
             file = folder / "Dockerfile"
             self._under_way.append(ref)
-            machine = Config(scratch=False, env={"PATH": layout.search_path()}) if ref == RUNTIME else None
+            machine = Config(scratch=False, env={"PATH": layout.search_path()}) if ref in BASES else None
             recipe = evaluate(dockerfile.read(file), str(file), self._base_of, machine)
             self._under_way.pop()
             _check_sources(folder, recipe)

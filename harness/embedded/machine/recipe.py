@@ -20,6 +20,7 @@ NO_RUN = (
     "not on the embedded cluster, which installs nothing: "
     "use `FROM runtime`, where Python and its packages are, and COPY"
 )
+BRINGS_FILES = frozenset({"RUN", "COPY", "ADD"})
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
 PLATFORM = {"TARGETOS": "linux", "TARGETARCH": ARCHITECTURES.get(platform.machine(), platform.machine())}
 PLATFORM["TARGETPLATFORM"] = f"linux/{PLATFORM['TARGETARCH']}"
@@ -100,7 +101,7 @@ def evaluate(
 ) -> Recipe:
     """The recipe of a Dockerfile. `machine`: this is the base image.
 
-    That configuration stands for its FROM and RUN.
+    That configuration stands for its FROM and for all that brings files.
     """
     globals_: dict[str, str] = {}
     stages: list[Stage] = []
@@ -111,7 +112,7 @@ def evaluate(
             _argument(instruction, stages[-1] if stages else None, globals_)
         elif not stages:
             raise instruction.wrong("a Dockerfile begins with FROM")
-        elif instruction.name != "RUN" or machine is None:
+        elif machine is None or instruction.name not in BRINGS_FILES:
             handler = HANDLERS.get(instruction.name, _unknown)
             handler(instruction, stages[-1], stages, base_of)
     if not stages:

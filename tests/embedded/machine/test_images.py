@@ -118,9 +118,25 @@ def test_the_projects_own_images_are_right() -> None:
     assert {"app:v1", "loadgen:v1", "runtime:latest"} <= set(catalogue([PROJECT / "images"]).refs())
 
 
-def test_the_runtime_image_installs_the_versions_that_the_project_is_tested_with() -> None:
+@pytest.mark.parametrize(
+    ("base", "needed"),
+    [
+        ("runtime", {"uvloop", "httptools", "aiohttp", "locust", "gevent"}),
+        ("runtime-sidecar", {"uvloop", "httptools", "h2", "prometheus_client"}),
+    ],
+)
+def test_a_base_installs_the_versions_that_the_project_is_tested_with(base: str, needed: set[str]) -> None:
     pinned = re.findall(r"^[^#\s]+==\S+$", (PROJECT / "constraints.txt").read_text(), re.MULTILINE)
-    installed = re.findall(r"[\w.-]+==[^\s\\]+", (PROJECT / "images/runtime/Dockerfile").read_text())
+    text = (PROJECT / f"images/{base}/requirements.txt").read_text()
+    installed = [line for line in text.splitlines() if not line.startswith("#")]
     assert set(installed) - set(pinned) == set()
-    names = {pin.partition("==")[0] for pin in installed}
-    assert {"uvloop", "httptools", "aiohttp", "locust", "kubernetes", "gevent"} <= names
+    assert needed <= {pin.partition("==")[0] for pin in installed}
+
+
+def test_the_bases_are_made_in_the_same_way() -> None:
+    texts = [(PROJECT / f"images/{base}/Dockerfile").read_text() for base in ("runtime", "runtime-sidecar")]
+    steps = [
+        [line for line in text.splitlines() if not line.startswith(("#", "LABEL", "    org."))]
+        for text in texts
+    ]
+    assert steps[0] == steps[1]
