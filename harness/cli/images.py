@@ -11,7 +11,6 @@ from harness.cli import options
 from harness.embedded.machine.images import Catalogue
 from harness.errors import InputError
 
-
 base_image = click.option(
     "--base-image",
     metavar="IMAGE",
