@@ -22,6 +22,7 @@ from requests.exceptions import RequestException
 from harness.errors import ClusterError, InputError
 
 TIMEOUT_S = 600  # a base with its packages on a slow machine
+CHUNK_BYTES = 1 << 20
 TOLD_LINES = 15  # of a build's output
 INSTALL = "install Docker (docs.docker.com/engine/install, or your distribution's docker.io) and start it"
 
@@ -89,7 +90,11 @@ class Engine:
         partial = to.with_name(f".{to.name}.partial")
         try:
             with _talking(f"save {len(refs)} images"), partial.open("wb") as stream:
-                for chunk in self._client.api.get_image(list(refs)):
+                api = self._client.api  # its own get_image takes one image only
+                where = f"{api.base_url}/v{api.api_version}/images/get"
+                answer = api.get(where, params={"names": list(refs)}, stream=True, timeout=TIMEOUT_S)
+                answer.raise_for_status()
+                for chunk in answer.iter_content(CHUNK_BYTES):
                     stream.write(chunk)
             partial.replace(to)
         except OSError as error:
