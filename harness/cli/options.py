@@ -33,3 +33,10 @@ name = click.option(
     metavar="NAME",
     help="Name of the cluster.",
 )
+kubeconfig = click.option(
+    "--kubeconfig",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Cluster current: the kubeconfig. Default: KUBECONFIG, else ~/.kube/config.",
+)
+context = click.option("--context", metavar="NAME", help="Cluster current: the kubeconfig's context.")

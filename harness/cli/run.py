@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli import options
+from harness.cli.clusters import ClusterOptions, cluster_of, cluster_options
 from harness.errors import HotupgradeError, InputError
 
 EXIT = {"passed": 0, "failed": 1, "inconclusive": 3, "skipped": 3, "interrupted": 130}
@@ -32,14 +32,6 @@ Exit codes: 0 passed, 1 failed, 2 usage or input error, 3 inconclusive, 4 cluste
     metavar="FILE",
     type=click.Path(path_type=Path),
     help="The SidecarSet, as you give it to Kruise.",
-)
-@click.option(
-    "--cluster",
-    "cluster_kind",
-    default="embedded",
-    show_default=True,
-    type=click.Choice(["embedded", "kind", "current"]),
-    help="Where to run: embedded needs neither Docker nor root. kind and current are not there yet.",
 )
 @click.option(
     "--upgrades", default=5, show_default=True, type=click.IntRange(1), help="Upgrades, one after the other."
@@ -94,12 +86,10 @@ Exit codes: 0 passed, 1 failed, 2 usage or input error, 3 inconclusive, 4 cluste
     type=click.Path(path_type=Path),
     help="Folder for reports; DIR/latest points at the newest.",
 )
-@options.images
-@options.kubelet_backoff
-@options.api_port
+@cluster_options
 def command(
     manifest: Path,
-    cluster_kind: str,
+    cluster_options: ClusterOptions,
     upgrades: int,
     pods: int,
     mode: str,
@@ -111,19 +101,13 @@ def command(
     port: int | None,
     version_header: str,
     reports: Path,
-    images: Sequence[Path],
-    kubelet_backoff: bool,
-    api_port: int,
 ) -> int:
     """Upgrade a sidecar under load and report whether a request was lost."""
-    if cluster_kind != "embedded":
-        raise InputError(f"--cluster {cluster_kind} is not there yet; use --cluster embedded")
     from rich.console import Console
 
     from harness.cli.display import display
     from harness.cli.interrupt import disarm
     from harness.cli.summary import print_summary
-    from harness.cluster.embedded import EmbeddedCluster
     from harness.loadspec import read_load_spec
     from harness.manifest import read_subject
     from harness.run import RunOptions, execute
@@ -153,7 +137,7 @@ def command(
         target=parse(target, target_namespace) if target else None,
         load_spec=read_load_spec(load_spec) if load_spec else None,
     )
-    cluster = EmbeddedCluster(images=images, api_port=api_port, kubelet_backoff=kubelet_backoff)
+    cluster = cluster_of(cluster_options)
     console = Console(highlight=False)
     with display(console) as progress:
         result = execute(run_options, cluster, progress, before_teardown=disarm)

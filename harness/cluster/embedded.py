@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from kubernetes import client as k8s
 from kubernetes import utils
-from kubernetes.client.exceptions import ApiException
-from urllib3.exceptions import HTTPError
 
 from harness import __version__
 from harness.cluster.protocol import Feature
+from harness.cluster.webhooks import await_webhooks
 from harness.embedded import cluster
 from harness.embedded.machine.check import check
 from harness.embedded.machine.images import Catalogue, catalogue
@@ -23,7 +21,6 @@ from harness.sidecarset.manifests import install_objects
 
 CONTROLLER_WITHIN_S = 30.0  # starts in about a second
 CONTROLLER_IMAGE = "runtime"  # the base of all images: on the embedded cluster the harness is in it
-POLL_S = 0.05
 BACKOFF_FROM = 3  # upgrades of one pod that a kubelet does not delay
 OWN_IMAGES = Path(__file__).resolve().parents[2] / "images"
 SUBSTRATE = (
@@ -77,29 +74,7 @@ class EmbeddedCluster:
         api = self.client()
         for body in install_objects(CONTROLLER_IMAGE):
             utils.create_from_dict(api, body)  # type: ignore[no-untyped-call]
-        self._await_controller(api)
-
-    def _await_controller(self, api: k8s.ApiClient) -> None:
-        """A dry run of a SidecarSet shows that its webhooks answer; nothing else does."""
-        deadline = time.monotonic() + CONTROLLER_WITHIN_S
-        probe = _probe()
-        custom: Any = k8s.CustomObjectsApi(api)
-        while True:
-            try:
-                made = custom.create_cluster_custom_object(
-                    "apps.kruise.io", "v1alpha1", "sidecarsets", probe, dry_run="All"
-                )
-                if "kruise.io/sidecarset-hash" in made["metadata"].get("annotations", {}):
-                    return
-                why = "the mutating webhook is not registered yet"
-            except (ApiException, HTTPError) as error:
-                why = str(error)
-            if time.monotonic() > deadline:
-                raise ClusterError(
-                    f"the SidecarSet controller did not answer within {CONTROLLER_WITHIN_S:.0f} s: {why}"
-                    + _controller_log(api)
-                )
-            time.sleep(POLL_S)
+        await_webhooks(api, CONTROLLER_WITHIN_S)
 
     def client(self) -> k8s.ApiClient:
         """A new client of its API."""
@@ -133,30 +108,3 @@ class EmbeddedCluster:
         if self._machine is not None:
             self._machine.stop()
             self._machine = None
-
-
-def _probe() -> dict[str, Any]:
-    return {
-        "apiVersion": "apps.kruise.io/v1alpha1",
-        "kind": "SidecarSet",
-        "metadata": {"name": "webhook-probe"},
-        "spec": {
-            "selector": {"matchLabels": {"hotupgrade": "nothing"}},
-            "containers": [{"name": "probe", "image": "probe:v1"}],
-        },
-    }
-
-
-def _controller_log(api: k8s.ApiClient) -> str:
-    """The last lines of every pod of the controller's namespace, indented."""
-    core: Any = k8s.CoreV1Api(api)
-    lines: list[str] = []
-    try:
-        for pod in core.list_namespaced_pod("kruise-system").items:
-            lines += [f"pod {pod.metadata.name}: {pod.status.phase}"]
-            lines += core.read_namespaced_pod_log(
-                pod.metadata.name, "kruise-system", tail_lines=10
-            ).splitlines()
-    except (ApiException, HTTPError):
-        pass  # what was found is told; the time-out is the error
-    return "".join(f"\n  {line}" for line in lines)
