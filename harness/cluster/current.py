@@ -30,7 +30,8 @@ class CurrentCluster:
 
     def preflight(self, images: Sequence[str]) -> None:
         """Reachable, allowed, Kruise there and healthy, nodes ready; InputError with all that is wrong."""
-        self.features = preflight.check(self._remote)
+        offer = preflight.check(self._remote)
+        self.features, self.upgrades_per_pod = offer.features, offer.upgrades_per_pod
 
     def up(self) -> None:
         """It is up; its webhooks have to answer."""

@@ -27,7 +27,11 @@ KRUISE = (
     "helm repo add openkruise https://openkruise.github.io/charts/ && "
     "helm install kruise openkruise/kruise --version 1.9.0"
 )
-EMBEDDED = "embedded"  # what the embedded cluster's node says of itself
+KIND_LABEL, BACKOFF_LABEL = (
+    "hotupgrade/cluster",
+    "hotupgrade/kubelet-backoff",
+)  # on an embedded cluster's node
+EMBEDDED = "embedded"
 
 
 @dataclass(frozen=True)
@@ -64,14 +68,27 @@ RIGHTS: tuple[Right, ...] = (
 """In all namespaces: the run's own does not exist yet."""
 
 
-def check(remote: Remote) -> frozenset[Feature]:
-    """Runs every check; InputError with one line for each that fails. Returns what the cluster offers."""
+@dataclass(frozen=True)
+class Offer:
+    """What the cluster can do; see `harness.cluster.protocol.Cluster`."""
+
+    features: frozenset[Feature]
+    upgrades_per_pod: int | None
+
+
+def check(remote: Remote) -> Offer:
+    """Runs every check; InputError with one line for each that fails."""
     version_of(remote)
     for stage in STAGES:  # what a later stage asks means nothing when an earlier one fails
         wrong = [line for one in stage for line in one(remote)]
         if wrong:
             raise InputError("; ".join(wrong))
-    return frozenset() if _is_embedded(remote) else frozenset({"services"})
+    labels = _node_labels(remote)
+    delays = labels.get(BACKOFF_LABEL, "true") == "true"
+    return Offer(
+        features=frozenset() if labels.get(KIND_LABEL) == EMBEDDED else frozenset({"services"}),
+        upgrades_per_pod=UPGRADES_PER_POD if delays else None,
+    )
 
 
 def _allowed(remote: Remote) -> Iterator[str]:
@@ -117,9 +134,7 @@ def _webhooks(remote: Remote) -> Iterator[str]:
 
 
 def _nodes(remote: Remote) -> Iterator[str]:
-    core: Any = CoreV1Api(remote.client())
-    with calling("list the nodes"):
-        nodes = core.list_node(_request_timeout=REQUEST_S).items
+    nodes = _list_nodes(remote)
     ready = [
         node
         for node in nodes
@@ -130,13 +145,14 @@ def _nodes(remote: Remote) -> Iterator[str]:
         yield f"none of {len(nodes)} nodes is ready and schedulable; see kubectl get nodes"
 
 
-def _is_embedded(remote: Remote) -> bool:
+def _node_labels(remote: Remote) -> dict[str, str]:
+    return {key: value for node in _list_nodes(remote) for key, value in (node.metadata.labels or {}).items()}
+
+
+def _list_nodes(remote: Remote) -> list[Any]:
     core: Any = CoreV1Api(remote.client())
     with calling("list the nodes"):
-        return any(
-            EMBEDDED in (node.metadata.labels or {}).get("hotupgrade/cluster", "")
-            for node in core.list_node().items
-        )
+        return list(core.list_node(_request_timeout=REQUEST_S).items)
 
 
 Check = Callable[[Remote], Iterator[str]]

@@ -125,7 +125,11 @@ class NodeAgent:
             "kind": "Node",
             "metadata": {
                 "name": self._settings.name,
-                "labels": {"kubernetes.io/hostname": self._settings.name},
+                "labels": {
+                    "kubernetes.io/hostname": self._settings.name,
+                    "hotupgrade/cluster": "embedded",  # no Services, and whether quick changes are delayed
+                    "hotupgrade/kubelet-backoff": str(self._settings.kubelet_backoff).lower(),
+                },
             },
             "spec": {},
             "status": status,
