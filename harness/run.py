@@ -30,6 +30,7 @@ from harness.manifest import Subject
 from harness.progress import Progress
 from harness.pulls import resolve
 from harness.record.report import Report
+from harness.removal import marked, remove
 from harness.report import files
 from harness.site import Site, new_site
 from harness.target import UserWorkload
@@ -90,7 +91,7 @@ def execute(
     try:
         cluster.preflight(images_needed(options))
         begin = time.monotonic()
-        cluster.up()
+        cluster.up(site)
         account.cluster = cluster.info()
         progress.note(f"{cluster.kind} cluster is up after {time.monotonic() - begin:.1f} s")
         _on_cluster(options, cluster, site, progress, account)
@@ -170,8 +171,7 @@ def _down(cluster: Cluster, site: Site, account: Account, progress: Progress) ->
             api = cluster.client()
             if account.upgrades:
                 sidecarset.set_back(api, account.subject, site)
-            sidecarset.delete(api, account.subject, site)
-            site.remove(api)
+            remove(api, marked(api, site.run))
     except HotupgradeError as error:
         failed = ClusterError(str(error))
         progress.note(str(error))

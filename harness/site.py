@@ -1,4 +1,4 @@
-"""The run's place on a cluster: a namespace that it makes, names and marks of what it puts there, and their removal.
+"""The run's place on a cluster: a namespace that it makes, names and marks of what it puts there.
 
 On a cluster that outlives the run nothing else is touched. Every object that a run makes carries its labels, so
 that `hotupgrade clean` finds what a killed run left; the owner says whether that run still lives. Knows nothing of
@@ -16,21 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from kubernetes.client import ApiClient, CoreV1Api
-from kubernetes.client.exceptions import ApiException
-from urllib3.exceptions import HTTPError
 
-from harness.calls import REQUEST_S, calling, reason_of
-from harness.errors import Timeout
+from harness.calls import REQUEST_S, calling
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "hotupgrade"
 RUN_LABEL = "hotupgrade/run"
 OWNER = "hotupgrade/owner"
-GONE_WITHIN_S = (
-    90.0  # a namespace goes when its last pod has: their grace periods, one hook that holds a pod up
-)
-POLL_S = 0.2
-NOT_FOUND = 404
 
 
 @dataclass(frozen=True)
@@ -61,27 +53,6 @@ class Site:
         metadata = {"name": self.namespace, "labels": self.labels, "annotations": self.annotations}
         with calling(f"create namespace {self.namespace}"):
             core.create_namespace({"metadata": metadata}, _request_timeout=REQUEST_S)
-
-    def remove(self, api: ApiClient) -> None:
-        """Deletes the namespace with all in it and waits until it is gone; ClusterError names what is left."""
-        core: Any = CoreV1Api(api)
-        deadline = time.monotonic() + GONE_WITHIN_S
-        seen = ""
-        while True:
-            try:
-                core.delete_namespace(self.namespace, _request_timeout=REQUEST_S)
-            except ApiException as error:
-                if error.status == NOT_FOUND:
-                    return
-                seen = reason_of(error)  # a conflict says that it is going
-            except HTTPError as error:
-                seen = reason_of(error)
-            if time.monotonic() > deadline:
-                raise Timeout(
-                    f"namespace {self.namespace} is not gone after {GONE_WITHIN_S:.0f} s ({seen}); "
-                    "look at its pods, or call hotupgrade clean later"
-                )
-            time.sleep(POLL_S)
 
 
 def new_site(now: float) -> Site:

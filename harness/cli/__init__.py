@@ -18,6 +18,7 @@ COMMANDS = {
     "run": "harness.cli.run",
     "cluster": "harness.cli.cluster",
     "images": "harness.cli.images",
+    "clean": "harness.cli.clean",
     "doctor": "harness.cli.doctor",
 }
 

@@ -12,6 +12,7 @@ from harness.cluster.protocol import Feature
 from harness.cluster.remote import Remote, reach
 from harness.cluster.webhooks import await_webhooks
 from harness.record.report import ClusterInfo
+from harness.site import Site
 
 WEBHOOKS_WITHIN_S = 10.0  # the controller runs already; a webhook that is late by that is broken
 
@@ -33,7 +34,7 @@ class CurrentCluster:
         offer = preflight.check(self._remote)
         self.features, self.upgrades_per_pod = offer.features, offer.upgrades_per_pod
 
-    def up(self) -> None:
+    def up(self, site: Site) -> None:
         """It is up; its webhooks have to answer."""
         await_webhooks(self.client(), WEBHOOKS_WITHIN_S)
 

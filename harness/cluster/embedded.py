@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from kubernetes import client as k8s
-from kubernetes import utils
 
 from harness import __version__
 from harness.cluster.protocol import Feature
@@ -16,8 +15,10 @@ from harness.embedded import cluster
 from harness.embedded.machine.check import check
 from harness.embedded.machine.images import Catalogue, catalogue
 from harness.errors import ClusterError, InputError
+from harness.objects import create
 from harness.record.report import ClusterInfo, Controller
 from harness.sidecarset.manifests import install_objects
+from harness.site import Site
 
 CONTROLLER_WITHIN_S = 30.0  # starts in about a second
 CONTROLLER_IMAGE = "runtime"  # the base of all images: on the embedded cluster the harness is in it
@@ -66,14 +67,14 @@ class EmbeddedCluster:
             if not finding.ok:
                 raise InputError(f"{finding.name}: {finding.detail}; {finding.remedy}")
 
-    def up(self) -> None:
+    def up(self, site: Site | None = None) -> None:
         """Starts it, installs the controller, and waits until the webhooks answer."""
         self._machine = cluster.start(
             images=self._folders, api_port=self._port, kubelet_backoff=self._backoff, keep_as=self._keep_as
         )
         api = self.client()
         for body in install_objects(CONTROLLER_IMAGE):
-            utils.create_from_dict(api, body)  # type: ignore[no-untyped-call]
+            create(api, body)
         await_webhooks(api, CONTROLLER_WITHIN_S)
 
     def client(self) -> k8s.ApiClient:

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 from kubernetes.client import ApiClient
 
 from harness.record.report import ClusterInfo
+from harness.site import Site
 
 Feature = Literal["services"]
 """What some clusters lack. `services`: a Service's address leads to its ready pods."""
@@ -18,8 +19,9 @@ class Cluster(Protocol):
 
     kind: str
 
-    outlives_run: bool
-    """What a run makes on it stays unless the run removes it."""
+    @property
+    def outlives_run(self) -> bool:
+        """What a run makes on it stays unless the run removes it."""
 
     images_loaded: bool
     """Images were put onto its nodes: they are there, and pulling them would fail."""
@@ -33,8 +35,11 @@ class Cluster(Protocol):
         """Refuses what can be known before anything starts: InputError for an unknown image, a port in use, a machine
         that cannot do it, missing rights. Starts nothing."""
 
-    def up(self) -> None:
-        """Starts or reaches the cluster and waits until its SidecarSet webhooks answer; ClusterError."""
+    def up(self, site: Site) -> None:
+        """Starts or reaches the cluster and waits until its SidecarSet webhooks answer; ClusterError.
+
+        What it puts onto a cluster that outlives the run carries the site's marks.
+        """
 
     def client(self) -> ApiClient:
         """A new client of its API, for one thread."""

@@ -1,4 +1,4 @@
-"""The SidecarSet of a run: made from the user's manifest, its image changed, deleted. Knows nothing of pods.
+"""The SidecarSet of a run: made from the user's manifest, its image changed. Knows nothing of pods.
 
 Spoken in the manifest's own API version.
 """
@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from kubernetes.client import ApiClient, CustomObjectsApi, V1DeleteOptions, V1Preconditions
+from kubernetes.client import ApiClient, CustomObjectsApi
 from kubernetes.client.exceptions import ApiException
 
 from harness.calls import REQUEST_S, calling, raw, reason_of
@@ -112,26 +112,6 @@ def set_image(api: ApiClient, subject: Subject, image: str) -> None:
     raise ClusterError(
         f"cannot {what}: {ATTEMPTS} conflicts in a row; does another client write it all the time?"
     )
-
-
-def delete(api: ApiClient, subject: Subject, site: Site) -> None:
-    """Deletes it if this run made it; no error if it is gone. Pods keep their containers."""
-    there = read(api, subject)
-    if there is None or (there["metadata"].get("labels") or {}).get(RUN_LABEL) != site.run:
-        return
-    with calling(f"delete SidecarSet {subject.name}"):
-        try:
-            CustomObjectsApi(api).delete_cluster_custom_object(
-                GROUP,
-                subject.version,
-                PLURAL,
-                subject.name,
-                body=V1DeleteOptions(preconditions=V1Preconditions(uid=there["metadata"]["uid"])),
-                _request_timeout=REQUEST_S,
-            )
-        except ApiException as error:
-            if error.status != NOT_FOUND:
-                raise
 
 
 def set_back(api: ApiClient, subject: Subject, site: Site) -> None:

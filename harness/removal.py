@@ -1,0 +1,139 @@
+"""What carries the marks of runs on a cluster, and its removal in an order that lets go.
+
+Webhook configurations come first: one that fails closed and has lost its server would refuse all that follows.
+CRDs come last. Knows nothing of who asks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kubernetes.client import (
+    AdmissionregistrationV1Api,
+    ApiClient,
+    ApiextensionsV1Api,
+    CoreV1Api,
+    CustomObjectsApi,
+    RbacAuthorizationV1Api,
+)
+from kubernetes.client.exceptions import ApiException
+
+from harness.calls import REQUEST_S, calling
+from harness.errors import Timeout
+from harness.manifest import GROUP
+from harness.site import MANAGED_BY, MANAGER, OWNER, RUN_LABEL
+
+GONE_WITHIN_S = (
+    90.0  # a namespace goes when its last pod has: their grace periods, one hook that holds a pod up
+)
+POLL_S = 0.2
+NOT_FOUND = 404
+CONFLICT = 409  # it is going already
+
+
+@dataclass(frozen=True)
+class Marked:
+    """An object of a run; `owner` is empty where the run did not say."""
+
+    kind: str
+    name: str
+    run: str
+    owner: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """How objects of one kind are listed and deleted."""
+
+    name: str
+    list: Callable[[ApiClient, str], Any]
+    delete: Callable[[ApiClient, str], Any]
+
+
+def _plain(kind: str, api: Callable[[ApiClient], Any], noun: str) -> _Kind:
+    return _Kind(
+        kind,
+        lambda client, selector: (
+            getattr(api(client), f"list_{noun}")(label_selector=selector, _request_timeout=REQUEST_S).items
+        ),
+        lambda client, name: getattr(api(client), f"delete_{noun}")(name, _request_timeout=REQUEST_S),
+    )
+
+
+def _custom(client: ApiClient) -> Any:
+    return CustomObjectsApi(client)
+
+
+SIDECARSETS = (GROUP, "v1alpha1", "sidecarsets")
+KINDS: tuple[_Kind, ...] = (
+    _plain("MutatingWebhookConfiguration", AdmissionregistrationV1Api, "mutating_webhook_configuration"),
+    _plain("ValidatingWebhookConfiguration", AdmissionregistrationV1Api, "validating_webhook_configuration"),
+    _Kind(
+        "SidecarSet",
+        lambda client, selector: _custom(client).list_cluster_custom_object(
+            *SIDECARSETS, label_selector=selector, _request_timeout=REQUEST_S
+        )["items"],
+        lambda client, name: _custom(client).delete_cluster_custom_object(
+            *SIDECARSETS, name, _request_timeout=REQUEST_S
+        ),
+    ),
+    _plain("Namespace", CoreV1Api, "namespace"),
+    _plain("ClusterRoleBinding", RbacAuthorizationV1Api, "cluster_role_binding"),
+    _plain("ClusterRole", RbacAuthorizationV1Api, "cluster_role"),
+    _plain("CustomResourceDefinition", ApiextensionsV1Api, "custom_resource_definition"),
+)
+"""In the order of removal. What lies in a namespace goes with it."""
+
+
+def marked(api: ApiClient, run: str | None = None) -> list[Marked]:
+    """Every object that carries the marks of that run, or of any; ClusterError. A kind that is unknown has none."""
+    selector = f"{MANAGED_BY}={MANAGER}," + (f"{RUN_LABEL}={run}" if run else RUN_LABEL)
+    return [one for kind in KINDS for one in _of(api, kind, selector)]
+
+
+def remove(api: ApiClient, objects: Sequence[Marked]) -> None:
+    """Deletes them and waits until they are gone; ClusterError, Timeout names what stays."""
+    deadline = time.monotonic() + GONE_WITHIN_S
+    for kind in KINDS:
+        pending = [one for one in objects if one.kind == kind.name]
+        while pending:
+            pending = [one for one in pending if not _gone(api, kind, one.name)]
+            if pending and time.monotonic() > deadline:
+                raise Timeout(
+                    f"{', '.join(map(str, pending))} not gone after {GONE_WITHIN_S:.0f} s; look at what holds it "
+                    "(kubectl describe), then call hotupgrade clean"
+                )
+            if pending:
+                time.sleep(POLL_S)
+
+
+def _of(api: ApiClient, kind: _Kind, selector: str) -> Iterator[Marked]:
+    with calling(f"list {kind.name}s"):
+        try:
+            found = kind.list(api, selector)
+        except ApiException as error:
+            if error.status == NOT_FOUND:
+                return
+            raise
+    for one in found:
+        metadata = one["metadata"] if isinstance(one, dict) else one.metadata.to_dict()
+        labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+        yield Marked(kind.name, metadata["name"], labels.get(RUN_LABEL, ""), annotations.get(OWNER, ""))
+
+
+def _gone(api: ApiClient, kind: _Kind, name: str) -> bool:
+    with calling(f"delete {kind.name} {name}"):
+        try:
+            kind.delete(api, name)
+        except ApiException as error:
+            if error.status == NOT_FOUND:
+                return True
+            if error.status != CONFLICT:
+                raise
+    return False
