@@ -158,7 +158,7 @@ def _on_cluster(
         sidecarset.create(api, account.subject, site, images_loaded=cluster.images_loaded)
     sidecarset.wait_observed(api, account.subject)
     per_pod = options.upgrades_per_pod or (None if options.target else cluster.upgrades_per_pod)
-    for number, steps in enumerate(laps(plan(account.subject, options.upgrades), per_pod), 1):
+    for number, steps in enumerate(laps(plan(account.subject, options.upgrades, cluster.alias), per_pod), 1):
         Lap(number, steps, cluster, site, workload, account, progress).run()
 
 

@@ -44,12 +44,3 @@ def test_the_namespace_carries_the_marks_of_the_run() -> None:
     SITE.create(FakeApi(answer))
     marks = {"labels": SITE.labels, "annotations": SITE.annotations}
     assert sent[0]["metadata"] == {"name": SITE.namespace, **marks}
-
-
-def test_removing_waits_until_the_namespace_is_gone() -> None:
-    answers = iter([(200, {}), refusal(409, "terminating", "Conflict"), refusal(404, "gone", "NotFound")])
-    api = FakeApi(lambda *_: next(answers))
-    SITE.remove(api)
-    assert [(method, path) for method, path, _ in api.asked] == [
-        ("DELETE", "/api/v1/namespaces/hotupgrade-1")
-    ] * 3

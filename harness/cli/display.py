@@ -23,6 +23,7 @@ PHASE_STYLE: dict[PhaseName, str] = {
     "steady": "dim",
     "upgrade": "yellow",
     "migration": "bold magenta",
+    "back-off": "dim yellow",
     "reset": "cyan",
     "settled": "green",
 }

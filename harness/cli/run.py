@@ -36,6 +36,11 @@ Exit codes: 0 passed, 1 failed, 2 usage or input error, 3 inconclusive, 4 cluste
 @click.option(
     "--upgrades", default=5, show_default=True, type=click.IntRange(1), help="Upgrades, one after the other."
 )
+@click.option(
+    "--upgrades-per-pod",
+    type=click.IntRange(1),
+    help="Fresh pods after so many upgrades. Default: as many as the cluster's kubelet bears without a delay.",
+)
 @click.option("--pods", default=2, show_default=True, type=click.IntRange(1), help="Application pods.")
 @click.option(
     "--upgrade",
@@ -91,6 +96,7 @@ def command(
     manifest: Path,
     cluster_options: ClusterOptions,
     upgrades: int,
+    upgrades_per_pod: int | None,
     pods: int,
     mode: str,
     to: Sequence[str],
@@ -130,6 +136,7 @@ def command(
             container_name=container,
         ),
         upgrades=upgrades,
+        upgrades_per_pod=upgrades_per_pod,
         pods=pods,
         version_header=version_header or None,
         reports=reports,

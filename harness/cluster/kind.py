@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 from kubernetes.client import ApiClient, CoreV1Api
 
+from harness.alias import alias
 from harness.calls import REQUEST_S, calling
 from harness.cluster import kruise
 from harness.cluster.protocol import Feature
@@ -220,12 +221,13 @@ class KindCluster:
 
     def alias(self, ref: str, index: int) -> str:
         """The same image under a tag of its own on every node: its containers start without their kubelet's delay."""
-        repository, _, tag = ref.rpartition(":")
-        alias = f"{repository}:{tag}-upgrade-{index}"
+        name = alias(ref, index)
+        if name == ref:
+            return ref
         for node in self._execute(["kind", "get", "nodes", "--name", self._options.name]).split():
             tagging = ["docker", "exec", node, "ctr", "--namespace", "k8s.io", "images", "tag", "--force"]
-            self._execute([*tagging, _full(ref), _full(alias)])
-        return alias
+            self._execute([*tagging, _full(ref), _full(name)])
+        return name
 
     def client(self) -> ApiClient:
         """A new client."""

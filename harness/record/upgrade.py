@@ -8,7 +8,7 @@ from pydantic import Field
 
 from harness.record.base import Record, Time
 
-PhaseName = Literal["steady", "upgrade", "migration", "reset", "settled"]
+PhaseName = Literal["steady", "upgrade", "back-off", "migration", "reset", "settled"]
 
 
 class Phase(Record):
@@ -16,7 +16,8 @@ class Phase(Record):
 
     upgrade: new image in the pod's spec -> new container started; migration: started -> its postStart returned and
     it is Ready; reset: the other container's image replaced -> empty container running; settled: from then on.
-    A cold upgrade has upgrade (image in the spec -> container running again) and settled only.
+    A cold upgrade has upgrade (image in the spec -> container running again) and settled only. back-off: the end of
+    upgrade or reset, from when the kubelet was seen to delay the container's start on: its doing, not the sidecar's.
     """
 
     name: PhaseName

@@ -24,7 +24,12 @@ VERSION_COLOURS = ("#3987e5", "#9085e9", "#2a9d9d", "#b5793a", "#7d9b3c", "#c06c
 SENT_COLOUR = "#8a8984"
 FAILED_COLOUR = "#e34948"
 P50_COLOUR, P99_COLOUR = "#3987e5", "#d9730d"
-PHASE_COLOURS: dict[PhaseName, str] = {"upgrade": "#eda100", "migration": "#d55181", "reset": "#1baf7a"}
+PHASE_COLOURS: dict[PhaseName, str] = {
+    "upgrade": "#eda100",
+    "back-off": "#8a8a8a",
+    "migration": "#d55181",
+    "reset": "#1baf7a",
+}
 LATENCY_TICKS_MS = [digit * 10.0**power for power in range(-2, 6) for digit in (1, 3)]
 SHADE = "rgba(138,137,132,0.16)"
 PANEL_PX, BAND_PX, GAP_PX, MARGIN_PX, LEGEND_PX = 130, 28, 34, 76, 36

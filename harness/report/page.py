@@ -16,7 +16,7 @@ from harness.report import charts, words
 
 TEMPLATE = "template.html"
 SHOWN_FAILURES = 500  # rows that a browser lays out at once; the rest is in report.json
-PHASES: tuple[PhaseName, ...] = ("steady", "upgrade", "migration", "reset", "settled")
+PHASES: tuple[PhaseName, ...] = ("steady", "upgrade", "back-off", "migration", "reset", "settled")
 COUNTS = {
     "sent": "sent",
     "answered": "answered",

@@ -17,7 +17,7 @@ SHOWN_BARS = 400  # phases in a time line; Mermaid draws no more than some hundr
 SHOWN_CELL = 300  # characters; a failure's detail or an image's name may be as long as anybody likes
 
 SIGN = {"passed": "✅", "failed": "❌", "inconclusive": "⚠️", "skipped": "⏭️", "interrupted": "⏹️"}
-BAR = {"upgrade": "active, ", "migration": "crit, ", "reset": "done, "}
+BAR = {"upgrade": "active, ", "back-off": "done, ", "migration": "crit, ", "reset": "done, "}
 
 
 def markdown(report: Report) -> str:

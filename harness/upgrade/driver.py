@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from kubernetes.client import ApiClient
 
+from harness.alias import release
 from harness.errors import ClusterError, Timeout
 from harness.manifest import Subject
 from harness.progress import Progress
@@ -56,8 +57,8 @@ class _Rollout:
         return Upgrade.model_validate(
             {
                 "index": self.index,
-                "from": self.source,
-                "to": self.target,
+                "from": release(self.source),
+                "to": release(self.target),
                 "patched": self.patched,
                 "settled": self.settled,
                 "pods": [phases.record() for phases in self.pods.values()],
@@ -117,7 +118,9 @@ class _Driver:
 
     def _until_settled(self, rollout: _Rollout) -> None:
         while rollout.settled is None:
-            if self.clock.now() - rollout.stepped >= self.timeouts.step_s:
+            backs_off = any(phases.backs_off for phases in rollout.pods.values())
+            patience_s = self.timeouts.back_off_s if backs_off else self.timeouts.step_s
+            if self.clock.now() - rollout.stepped >= patience_s:
                 raise self._timeout(rollout)
             self._take(TICK_S)
 
@@ -150,6 +153,10 @@ class _Driver:
         for phase, at in rollout.pods[view.name].see(view, sighting.at, sighting.slack_s):
             rollout.stepped = sighting.at
             self.progress.phase(rollout.index, view.name, phase, at)
+            if phase == "back-off":
+                self.progress.note(
+                    f"{view.name}: its kubelet delays the next start (back-off); nothing is lost by it"
+                )
         if rollout.settled is None and all(phases.settled for phases in rollout.pods.values()):
             rollout.settled = sighting.at
 
@@ -162,7 +169,7 @@ class _Driver:
     def _timeout(self, rollout: _Rollout) -> UpgradeTimeout:
         seen = [phases.awaited() for phases in rollout.pods.values()]
         what = f"upgrade {rollout.index} from {rollout.source} to {rollout.target}"
-        lines = [f"{what} took no step for {self.timeouts.step_s:g} s: {'; '.join(seen)}"]
+        lines = [f"{what} took no step for {self.clock.now() - rollout.stepped:.0f} s: {'; '.join(seen)}"]
         now = self.clock.now()
         containers = self.subject.containers
         for name, phases in rollout.pods.items():

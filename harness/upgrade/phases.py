@@ -3,11 +3,17 @@
     hot   changed ──upgrade──▶ started ──migration──▶ works      reset ──reset──▶ emptied ──settled──▶
     cold  changed ──upgrade────────────────────────▶ works ──settled──▶
 
+    upgrade and reset end early where the kubelet is seen to wait before it starts the container:
+          changed ──upgrade──▶ delayed ──back-off──▶ started     reset ──reset──▶ deferred ──back-off──▶ emptied
+
     changed  the new image is in the spec of one container, the successor
     started  its process runs: its own log line `started`, else `startedAt`, else only that it works
     works    it is seen running the new image, ready
     reset    the empty image is in the spec of the other container, the predecessor
     emptied  that is seen running the empty image
+    delayed  the successor waits in back-off and has not run since its image changed: the kubelet counts every
+             restart of a container, also that of a healthy one, and delays the fourth quick one
+    deferred the same of the predecessor, after the reset
 
 Between `works` and `reset` no phase lasts: both containers work, and the pod waits for its controller. A
 kubelet shows nothing of a container while its hook runs: the watch alone never tells when a migration began.
@@ -19,6 +25,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from harness.alias import release
 from harness.manifest import Subject
 from harness.record.upgrade import Phase, PhaseName, PodEvent, PodUpgrade
 from harness.upgrade.view import ContainerView, PodView, changes
@@ -90,6 +97,8 @@ class PodPhases:
     def _see_successor(self, container: ContainerView, mark: Mark) -> None:
         changed = self._marks.setdefault("changed", mark)
         if container.restarts <= self._restarts.get(self._successor or "", 0):
+            if container.backs_off:
+                self._marks.setdefault("delayed", mark)
             return
         again = container.restarts > self._restarts.get(self._successor or "", 0) + 1
         times = [container.started, container.last_started if again or container.state == "waiting" else None]
@@ -109,6 +118,8 @@ class PodPhases:
             self._restarts[name] = container.restarts
             return
         self._marks.setdefault("reset", mark)
+        if container.backs_off and container.restarts <= self._restarts.get(name, 0):
+            self._marks.setdefault("deferred", mark)
         if container.runs(empty) and container.restarts > self._restarts.get(name, 0):
             self._marks.setdefault("emptied", mark)
 
@@ -125,6 +136,13 @@ class PodPhases:
         last = self._last.containers.get(self._successor or "")
         needed = {"works", "emptied"} if self._subject.mode == "hot" else {"works"}
         return needed <= set(self._marks) and last is not None and last.ready and self._last.ready
+
+    @property
+    def backs_off(self) -> bool:
+        """The kubelet waits before it starts a container of the pair: nothing comes until it does."""
+        marks = self._marks
+        delayed = "delayed" in marks and "started" not in marks
+        return delayed or ("deferred" in marks and "emptied" not in marks)
 
     def awaited(self) -> str:
         """What the pod still lacks, in words, and what was seen of it last."""
@@ -148,8 +166,8 @@ class PodPhases:
         return PodUpgrade.model_validate(
             {
                 "name": self._last.name,
-                "from": self._source,
-                "to": self._target,
+                "from": release(self._source),
+                "to": release(self._target),
                 "working": self._working,
                 "phases": self._hot() if self._subject.mode == "hot" else self._cold(),
                 "events": sorted(self._events, key=lambda event: event.at),
@@ -161,6 +179,8 @@ class PodPhases:
         at = self._marks[mark].at
         if mark == "changed":
             return [("upgrade", at)]
+        if mark in ("delayed", "deferred"):
+            return [("back-off", at)]
         if mark == "started" and self._subject.mode == "hot":
             start = self._start()
             return [("migration", start.at if start else at)]
@@ -171,11 +191,15 @@ class PodPhases:
 
     def _hot(self) -> list[Phase]:
         marks = self._marks
-        started = self._start()
+        started, delayed, deferred = self._start(), marks.get("delayed"), marks.get("deferred")
+        if started is not None and delayed is not None and delayed.at >= started.at:
+            delayed = None  # its own log line is from before the watch's news of a wait that was over
         phases = [
-            _phase("upgrade", marks.get("changed"), started),
+            _phase("upgrade", marks.get("changed"), delayed or started),
+            _phase("back-off", delayed, started),
             _phase("migration", started, marks.get("works")),
-            _phase("reset", marks.get("reset"), marks.get("emptied")),
+            _phase("reset", marks.get("reset"), deferred or marks.get("emptied")),
+            _phase("back-off", deferred, marks.get("emptied")),
             _phase("settled", marks.get("emptied"), None),
         ]
         return [phase for phase in phases if phase is not None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.manifest import Subject
@@ -10,21 +10,22 @@ from harness.manifest import Subject
 
 @dataclass(frozen=True)
 class Step:
-    """One upgrade to make: its index in the run, from 1, and the images before and after it."""
+    """One upgrade to make: its index in the run, from 1, and the references of the images before and after it."""
 
     index: int
     source: str
     target: str
 
 
-def plan(subject: Subject, count: int) -> list[Step]:
-    """`count` upgrades, from the manifest's image through the alternation."""
+def plan(subject: Subject, count: int, alias: Callable[[str, int], str] = lambda ref, _: ref) -> list[Step]:
+    """`count` upgrades, from the manifest's image through the alternation; `alias` names each upgrade's image."""
     steps: list[Step] = []
-    current = subject.image
+    current, source = subject.image, subject.image
     for index in range(1, count + 1):
-        target = subject.image_after(current)
-        steps.append(Step(index, current, target))
-        current = target
+        current = subject.image_after(current)
+        target = alias(current, index)
+        steps.append(Step(index, source, target))
+        source = target
     return steps
 
 

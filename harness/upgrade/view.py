@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from harness.alias import release
 from harness.manifest import canonical_image
 from harness.record.base import from_rfc3339
 from harness.record.upgrade import PodEvent
@@ -35,8 +36,13 @@ class ContainerView:
         return canonical_image(self.image) == canonical_image(image)
 
     def runs(self, image: str) -> bool:
-        """A process of that image runs."""
-        return self.state == "running" and canonical_image(self.running_image) == canonical_image(image)
+        """A process of that image runs, whichever of the image's names the runtime reports."""
+        return self.state == "running" and _release(self.running_image) == _release(image)
+
+    @property
+    def backs_off(self) -> bool:
+        """Its kubelet waits before it starts it again."""
+        return self.state == "waiting" and self.reason == "CrashLoopBackOff"
 
     def words(self) -> str:
         """For people: `sidecar:v2, running sidecar:v1, not ready, 2 restarts`."""
@@ -45,6 +51,10 @@ class ContainerView:
         return (
             f"{self.image}, {self.state} {self.running_image or '-'}{why}, {ready}, {self.restarts} restarts"
         )
+
+
+def _release(image: str) -> str:
+    return canonical_image(release(image))
 
 
 @dataclass(frozen=True)

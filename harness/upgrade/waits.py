@@ -20,6 +20,9 @@ class Timeouts:
     step_s: float = 120.0
     """The next step of any pod. Above the 82 s that a kubelet's back-off was seen to take."""
 
+    back_off_s: float = 330.0
+    """The next step while a pod is seen in back-off: kubelets wait 300 s at most, and start it within seconds."""
+
     unreachable_s: float = 15.0
     """The API answers again after it stopped to."""
 

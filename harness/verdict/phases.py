@@ -4,7 +4,7 @@ A pod is in the phase that started last. Before its first phase of an upgrade, a
 steady. A gap between two phases belongs to the one before it: what the pod did last, it is still doing.
 
 What lasts (a request from its intended send time to its failure) is put where it tells the most:
-1. into the phase in which it ended, if that is a phase of an upgrade (upgrade, migration, reset);
+1. into the phase in which it ended, if that is a phase of an upgrade (upgrade, back-off, migration, reset);
 2. else into the phase in which it began, if that is one;
 3. else into the first such phase that it touched, to the precision with which that phase was seen;
 4. else into the phase in which it began.
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from harness.record.upgrade import Phase, PhaseName, Upgrade
 
-DISTURBED: tuple[PhaseName, ...] = ("upgrade", "migration", "reset")
+DISTURBED: tuple[PhaseName, ...] = ("upgrade", "back-off", "migration", "reset")
 """The phases in which something is done to the pod; a failure outside of them is not the upgrade's doing."""
 
 

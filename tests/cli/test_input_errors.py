@@ -39,7 +39,10 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
         (["--to", "sidecar:empty"], "is the empty image of the pair"),
         (["--images", "/nowhere"], "/nowhere: no such folder of images"),
         (["--port", "70000"], "'--port': 70000 is not in the range"),
-        (["--cluster", "kind"], "--cluster kind is not there yet; use --cluster embedded"),
+        (["--cluster", "minikube"], "'--cluster': 'minikube' is not one of 'embedded', 'kind', 'current'"),
+        (["--cluster", "current", "--kubeconfig", "/nowhere"], "/nowhere"),
+        (["--target", "deployment/shop"], "--target and --load-spec go together"),
+        (["--container", "other"], "--container other: spec.containers has sidecar; name one of them"),
         (["--bogus"], "No such option '--bogus'"),
     ],
 )

@@ -86,6 +86,17 @@ FAILING_HOOK = """
   18970 pod-1 NotReady mesh-1=v1/v1:running:0r mesh-2=v2/v2:CrashLoopBackOff:3"""
 
 
+# Not recorded but composed, after what a kubelet was seen to do at the fourth quick upgrade of one pod.
+BACKS_OFF = """
+      0 pod-1 Ready mesh-1=v1/v1:running:4r mesh-2=empty/empty:running:4r
+     70 pod-1 Ready mesh-1=v1/v1:running:4r mesh-2=v2/empty:running:4r
+    300 pod-1 NotReady mesh-1=v1/v1:running:4r mesh-2=v2/empty:CrashLoopBackOff:4
+  40300 pod-1 Ready mesh-1=v1/v1:running:4r mesh-2=v2/v2:running:5r
+  45000 pod-1 Ready mesh-1=empty/v1:running:4r mesh-2=v2/v2:running:5r
+  45500 pod-1 NotReady mesh-1=empty/v1:CrashLoopBackOff:4 mesh-2=v2/v2:running:5r
+  71000 pod-1 Ready mesh-1=empty/empty:running:5r mesh-2=v2/v2:running:5r"""
+
+
 def image(tag: str) -> str:
     """The images of the recordings by their short names."""
     return {"empty": "rig/empty:v1", "bad": "rig/does-not-exist:v9"}.get(tag, f"rig/agent:{tag}")

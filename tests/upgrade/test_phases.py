@@ -12,6 +12,7 @@ from harness.record.upgrade import PodEvent
 from harness.upgrade.phases import PodPhases
 from harness.upgrade.view import PodView
 from tests.upgrade.recordings import (
+    BACKS_OFF,
     BAD,
     COLD,
     CYCLES,
@@ -275,3 +276,54 @@ def test_what_the_watch_saw_is_kept_as_events(hot: Subject) -> None:
         ("mesh-1", "ImageChanged"),
         ("mesh-1", "Running"),
     ]
+
+
+def test_the_kubelets_delay_is_a_phase_of_its_own_in_upgrade_and_in_reset(hot: Subject) -> None:
+    phases = play(hot, "v1", "v2", views(BACKS_OFF)).record().phases
+    seen = [
+        (phase.name, round(phase.start - EPOCH, 1), phase.end and round(phase.end - EPOCH, 1))
+        for phase in phases
+    ]
+    assert seen == [
+        ("upgrade", 0.1, 0.3),
+        ("back-off", 0.3, 40.3),
+        ("migration", 40.3, 40.3),
+        ("reset", 45.0, 45.5),
+        ("back-off", 45.5, 71.0),
+        ("settled", 71.0, None),
+    ]
+
+
+def test_a_pod_backs_off_only_while_its_kubelet_waits(hot: Subject) -> None:
+    first, *rest = views(BACKS_OFF)
+    phases = PodPhases(hot, image("v1"), image("v2"), first[1])
+    waits = []
+    for at, view in rest:
+        phases.see(view, at)
+        waits.append(phases.backs_off)
+    assert waits == [False, True, False, False, True, False]
+
+
+def test_a_new_image_that_crashes_is_no_delay_of_the_kubelet(hot: Subject) -> None:
+    phases = play(hot, "v1", "v2", views(FAILING_HOOK))
+    assert "back-off" not in {phase.name for phase in phases.record().phases}
+    assert not phases.backs_off
+
+
+def test_an_image_under_another_of_its_names_is_the_same_image(hot: Subject) -> None:
+    renamed = [(at, _renamed(view)) for at, view in views(CYCLES["v2"])]
+    phases = PodPhases(hot, image("v1"), image("v2") + "-hotupgrade.7", renamed[0][1])
+    for at, view in renamed[1:]:
+        phases.see(view, at)
+    record = phases.record()
+    assert phases.settled
+    assert (record.from_, record.to) == (image("v1"), image("v2"))
+
+
+def _renamed(view: PodView) -> PodView:
+    """The spec has the upgrade's own name of v2; the runtime reports the image under another."""
+    containers = {
+        name: replace(one, image=one.image + "-hotupgrade.7") if one.image == image("v2") else one
+        for name, one in view.containers.items()
+    }
+    return replace(view, containers=containers)

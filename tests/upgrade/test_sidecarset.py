@@ -126,23 +126,3 @@ def test_conflicts_without_end_are_told(hot: Subject) -> None:
     api = FakeApi(answer)
     with pytest.raises(ClusterError, match="20 conflicts in a row"):
         sidecarset.set_image(api, hot, "m:2")
-
-
-def deleted(hot: Subject, labels: dict[str, str]) -> list[str]:
-    """Methods that `delete` called on a set that is there with these labels."""
-    there = {"metadata": {"name": "trace", "uid": "u", "labels": labels}}
-    api = FakeApi(lambda *_: (200, there))
-    sidecarset.delete(api, hot, SITE)
-    return [method for method, *_ in api.asked]
-
-
-def test_a_set_of_the_run_is_deleted_and_one_of_another_is_not(hot: Subject) -> None:
-    assert deleted(hot, SITE.labels) == ["GET", "DELETE"]
-    assert deleted(hot, {}) == ["GET"]
-    assert deleted(hot, {**SITE.labels, "hotupgrade/run": "2"}) == ["GET"]
-
-
-def test_deleting_what_is_gone_is_no_error(hot: Subject) -> None:
-    api = FakeApi(lambda *_: refusal(404, "not found", "NotFound"))
-    sidecarset.delete(api, hot, SITE)
-    assert api.asked == [("GET", f"{SET}/trace", {})]
