@@ -18,13 +18,14 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from harness.account import Account
-from harness.calls import calling
+from harness.calls import REQUEST_S, calling
 from harness.cluster.protocol import Cluster
 from harness.errors import ClusterError, HotupgradeError
 from harness.manifest import Subject
 from harness.progress import Progress
 from harness.site import Site
-from harness.traffic.load import Load, PodsOf, Target, Timeouts, app_ledger
+from harness.traffic.load import SERVICE_CLASS, Load, PodsOf, Target, Timeouts, app_ledger
+from harness.traffic.workload import service, service_name
 from harness.upgrade import driver, pods
 from harness.upgrade.plan import Step
 from harness.workload import Workload
@@ -56,10 +57,13 @@ class Lap:
         labels = workload.labels(subject.labels, number)
         self._subject: Subject = replace(subject, image=steps[0].source, labels=labels)
         self._api: ApiClient = cluster.client()
+        self._service = ""
 
     def run(self) -> None:
         """All of it; InputError, ClusterError. The pods of the lap are gone when it returns without an error."""
         targets = self._deploy()
+        if SERVICE_CLASS in self._account.requirements.classes:
+            self._create_service()
         load = self._load(targets, Timeouts())
         load.start()
         self._progress.note("requests flow")
@@ -76,6 +80,8 @@ class Lap:
             raise
         self._collect(load, names, Timeouts())
         self._progress.note("traffic stopped, ledgers read")
+        if self._service:
+            self._delete_service()
         self._workload.stop(self._api, self._number)
         load.remove()
 
@@ -90,6 +96,23 @@ class Lap:
             addresses = {name: core.read_namespaced_pod(name, namespace).status.pod_ip for name in names}
         return [Target(pod, ip, subject.port) for pod, ip in addresses.items()]
 
+    def _create_service(self) -> None:
+        """A Service in front of the pods, and its address."""
+        namespace, subject = self._workload.namespace, self._subject
+        core: Any = CoreV1Api(self._api)
+        body = service(self._site, self._number, namespace, subject.labels, subject.port)
+        with calling("create a Service in front of the pods"):
+            made = core.create_namespaced_service(namespace, body, _request_timeout=REQUEST_S)
+        host = made.spec.cluster_ip
+        self._service = f"[{host}]:{subject.port}" if ":" in host else f"{host}:{subject.port}"
+
+    def _delete_service(self) -> None:
+        core: Any = CoreV1Api(self._api)
+        with calling("delete the Service in front of the pods"):
+            core.delete_namespaced_service(
+                service_name(self._site, self._number), self._workload.namespace, _request_timeout=REQUEST_S
+            )
+
     def _load(self, targets: Sequence[Target], timeouts: Timeouts) -> Load:
         requirements = self._account.requirements
         return Load(
@@ -101,6 +124,7 @@ class Lap:
             version_header=requirements.version_header,
             classes=requirements.classes,
             load_spec=self._account.load_spec,
+            service=self._service,
             timeouts=timeouts,
         )
 

@@ -34,7 +34,7 @@ from harness.removal import marked, remove
 from harness.report import files
 from harness.site import Site, new_site
 from harness.target import UserWorkload
-from harness.traffic.load import CLASSES
+from harness.traffic.load import CLASSES, SERVICE_CLASS
 from harness.traffic.workload import APP_IMAGE, LOADGEN_IMAGE
 from harness.upgrade import sidecarset
 from harness.upgrade.plan import laps, plan
@@ -56,6 +56,7 @@ class RunOptions:
     command: Sequence[str]
     upgrades_per_pod: int | None = None
     target: UserWorkload | None = None
+    service: bool = False
     load_spec: LoadSpec | None = None
     seed: int = field(default_factory=lambda: secrets.randbits(32))
 
@@ -90,6 +91,10 @@ def execute(
     folder = _reserve(options, account.started)
     try:
         cluster.preflight(images_needed(options))
+        if options.service and "services" not in cluster.features:
+            raise InputError(
+                f"--service: the {cluster.kind} cluster has no Services; leave it out, or use kind"
+            )
         begin = time.monotonic()
         cluster.up(site)
         account.cluster = cluster.info()
@@ -113,11 +118,12 @@ def execute(
 
 def _account(options: RunOptions, cluster: Cluster) -> Account:
     subject = options.subject
+    classes: Sequence[str] = options.load_spec.classes if options.load_spec else CLASSES
     requirements = Requirements(
         min_requests=MIN_REQUESTS_PER_UPGRADE * options.upgrades,
         upgrades=options.upgrades,
         pods=options.pods,
-        classes=options.load_spec.classes if options.load_spec else CLASSES,
+        classes=[*classes, SERVICE_CLASS] if options.service else classes,
         version_header=options.version_header,
         alternates=(subject.image, *subject.images),
         mode=subject.mode,

@@ -90,6 +90,8 @@ class TrafficClass:
     """Its requests follow each other on one connection."""
     paced: bool = True
     """May be sent faster or slower; the others' intervals are what they are about."""
+    service: bool = False
+    """Goes to the Service in front of the pods, and not to each pod."""
 
 
 def get(host: bytes, request_id: bytes, random: Random) -> Request:
@@ -155,5 +157,9 @@ CLASSES = {
         TrafficClass("post", clients=10, interval_s=0.04, compose=post),
         # A stream lasts 0.9 s; the rest of the interval keeps the client on its schedule.
         TrafficClass("stream", clients=40, interval_s=1.0, compose=stream, paced=False),
+        # Through a Service's address: only a new connection asks which pods are its endpoints.
+        TrafficClass(
+            "service", clients=3, interval_s=0.04, compose=get_and_close, reuses=False, service=True
+        ),
     )
 }

@@ -1,7 +1,8 @@
 """What the pod's environment tells the load generator.
 
 TARGETS         pod=host:port,…       the sidecars, one per pod
-CLASSES         name,…                traffic classes; all when empty
+SERVICE         host:port             the Service in front of them; none when empty
+CLASSES         name,…                traffic classes; all that have somewhere to go when empty
 VERSION_HEADER  name                  header in which the sidecar names its version; none when empty
 PACE            number                how many times faster than usual the paced classes send
 LEDGER_PORT     number                where a worker serves its ledger
@@ -17,6 +18,8 @@ from loadtests.classes import CLASSES, TrafficClass
 from loadtests.client import Address
 from loadtests.spec import composer
 
+SERVICE = "service"  # stands in the ledger where a pod would: which pod will answer nobody knows
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -27,10 +30,16 @@ class Settings:
     version_header: str
     pace: float
     ledger_port: int
+    service: Address | None = None
+
+    def addresses(self, traffic: TrafficClass) -> Sequence[Address]:
+        """Where the clients of a class go."""
+        return [self.service] if traffic.service and self.service else self.targets
 
     def clients(self, traffic: TrafficClass) -> int:
-        """Clients of a class over all pods: the same number for each pod, so that each is treated alike."""
-        return -(-traffic.clients // len(self.targets)) * len(self.targets)
+        """Clients of a class over all its addresses: the same number for each, so that each is treated alike."""
+        count = len(self.addresses(traffic))
+        return -(-traffic.clients // count) * count
 
     def interval_s(self, traffic: TrafficClass) -> float:
         """Between the requests of one client; rounding up the clients does not raise the rate."""
@@ -41,10 +50,14 @@ class Settings:
 
 def read(environment: Mapping[str, str]) -> Settings:
     """Settings from environment variables; ValueError says which one is wrong."""
-    names = [name for name in environment.get("CLASSES", "").split(",") if name] or list(CLASSES)
+    service = environment.get("SERVICE", "")
+    known = [name for name, traffic in CLASSES.items() if service or not traffic.service]
+    names = [name for name in environment.get("CLASSES", "").split(",") if name] or known
     unknown = [name for name in names if name not in CLASSES]
     if unknown:
         raise ValueError(f"CLASSES: {unknown[0]!r} is none of {', '.join(CLASSES)}")
+    if not service and any(CLASSES[name].service for name in names):
+        raise ValueError("SERVICE: host:port expected, a class goes there")
     pace = float(environment.get("PACE", "1"))
     if pace <= 0:
         raise ValueError(f"PACE: more than 0, not {pace:g}")
@@ -54,6 +67,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         version_header=environment.get("VERSION_HEADER", ""),
         pace=pace,
         ledger_port=int(environment.get("LEDGER_PORT", "8090")),
+        service=_address(f"{SERVICE}={service}") if service else None,
     )
 
 

@@ -56,8 +56,8 @@ class Worker:
     def send(self, traffic: TrafficClass, environment: Any) -> None:
         """The life of one client. Numbers go on over tests, so that no request id ever comes twice."""
         number = next(self._numbers[traffic.name])
-        targets = self.settings.targets
-        address = targets[(number + self.index) % len(targets)]
+        addresses = self.settings.addresses(traffic)
+        address = addresses[(number + self.index) % len(addresses)]
         client = self.ledger.client(
             f"{self.name}.{self.index}.{traffic.name}.{number}", traffic.name, address.pod
         )

@@ -56,6 +56,9 @@ Exit codes: 0 passed, 1 failed, 2 usage or input error, 3 inconclusive, 4 cluste
     metavar="IMAGE",
     help="Image to upgrade to; repeat it to alternate. Default: v1 and v2 of the manifest's image.",
 )
+@click.option(
+    "--service", is_flag=True, help="Send to a Service in front of the pods as well: class service."
+)
 @click.option("--container", metavar="NAME", help="Container to upgrade, where several are HotUpgrade.")
 @click.option(
     "--target",
@@ -100,6 +103,7 @@ def command(
     pods: int,
     mode: str,
     to: Sequence[str],
+    service: bool,
     container: str | None,
     target: str | None,
     target_namespace: str,
@@ -141,6 +145,7 @@ def command(
         version_header=version_header or None,
         reports=reports,
         command=["hotupgrade", *sys.argv[1:]],
+        service=service,
         target=parse(target, target_namespace) if target else None,
         load_spec=read_load_spec(load_spec) if load_spec else None,
     )

@@ -15,6 +15,9 @@ from harness.record.base import Record, Time
 Ranges = list[tuple[int, int]]
 """Inclusive, sorted, disjoint pairs."""
 
+SERVICE = "service"
+"""Stands for the pod of a client that goes to the Service in front: any of the pods may answer it."""
+
 FailureKind = Literal["refused", "reset", "eof", "timeout", "status", "protocol", "corrupted"]
 """refused: no connection; reset/eof: the connection ended before the whole answer; timeout: no answer in time;
 status: a status that the application did not send; protocol: not HTTP; corrupted: wrong id, hash or length."""

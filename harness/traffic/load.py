@@ -24,10 +24,13 @@ from harness.traffic.pod import Pod
 from harness.traffic.proxy import Method, PodPort
 from harness.traffic.workload import Generator, PodsOf, Target
 
-__all__ = ["CLASSES", "Load", "LocustStats", "PodsOf", "Target", "Timeouts", "app_ledger"]
+__all__ = ["CLASSES", "SERVICE_CLASS", "Load", "LocustStats", "PodsOf", "Target", "Timeouts", "app_ledger"]
 
 CLASSES = ("new-connection", "keep-alive", "idle-keep-alive", "post", "stream")
-"""Every traffic class that the Locust files know."""
+"""The traffic classes that go to each pod."""
+
+SERVICE_CLASS = "service"
+"""The class that goes to a Service in front of them, where there is one."""
 
 LedgerT = TypeVar("LedgerT", LoadLedger, AppLedger)
 
@@ -69,11 +72,12 @@ class Load:
         pace: float = 1.0,
         workers: int = 1,
         load_spec: str = "",
+        service: str = "",
         timeouts: Timeouts | None = None,
     ) -> None:
         """`pace` multiplies the rate of the paced classes; 1 makes about 1,200 requests a second in all."""
         self._client, self._site, self._lap = client, site, lap
-        variables = workload.environment(targets, classes, version_header, pace, load_spec)
+        variables = workload.environment(targets, classes, version_header, pace, load_spec, service)
         self._generator = Generator(site, lap, image, variables, subject)
         self._timeouts = timeouts or Timeouts()
         self._master = Pod(client, site.namespace, workload.master_name(lap))

@@ -16,6 +16,8 @@ LOADGEN_IMAGE = "loadgen:v1"
 APP_ADMIN_PORT = 8081  # the application's ledger and readiness
 MASTER_WEB_PORT = 8089  # Locust's web API
 MASTER_BUS_PORT = 5557  # where Locust's workers report
+CPU = {"master": "50m", "worker": "500m"}
+"""A pod without a request is last in line for a busy node's processor, and a generator that is late proves nothing."""
 NODE = "kubernetes.io/hostname"
 LEDGER_PORT = 8090  # a worker's ledger
 GRACE_S = 1  # after the ledgers were read, there is nothing to wait for
@@ -60,6 +62,11 @@ def worker_name(lap: int, index: int) -> str:
     return f"loadgen-{lap}-worker-{index}"
 
 
+def service_name(site: Site, lap: int) -> str:
+    """The Service of a lap; unique, since it lies beside the pods, which may be the user's."""
+    return f"hotupgrade-{site.run}-{lap}"
+
+
 def app_name(lap: int) -> str:
     """The Deployment of a lap's application."""
     return f"application-{lap}"
@@ -92,6 +99,16 @@ def app_deployment(
                 },
             },
         },
+    }
+
+
+def service(site: Site, lap: int, namespace: str, selector: Mapping[str, str], port: int) -> dict[str, Any]:
+    """A Service in front of the pods under test, with the sidecar's port."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": service_name(site, lap), "namespace": namespace, "labels": site.labels},
+        "spec": {"selector": dict(selector), "ports": [{"port": port, "targetPort": port}]},
     }
 
 
@@ -139,6 +156,7 @@ def environment(
     version_header: str | None,
     pace: float,
     load_spec: str = "",
+    service: str = "",
 ) -> dict[str, str]:
     """What the Locust files read; loadtests/settings.py describes it."""
     return {
@@ -148,6 +166,7 @@ def environment(
         "PACE": f"{pace:g}",
         "LEDGER_PORT": str(LEDGER_PORT),
         "LOAD_SPEC": load_spec,
+        "SERVICE": service,
     }
 
 
@@ -182,6 +201,7 @@ class Generator:
             "env": [{"name": name, "value": value} for name, value in self.variables.items()],
             "ports": [{"containerPort": port} for port in ports],
             "volumeMounts": [{"name": VOLUME, "mountPath": MOUNT, "readOnly": True}],
+            "resources": {"requests": {"cpu": CPU[component]}},
         }
         labels = {
             **self.site.labels,

@@ -1,10 +1,11 @@
 """The conditions that a run must meet to mean anything, each a function of the evidence; `GATES` lists them.
 
 A gate that is not met makes the classes that it concerns inconclusive: nothing passes for want of traffic. It
-excuses no failure, with one exception (`Loss.excused`): a busy machine lets requests time out, whatever the
+excuses no failure, with two exceptions (`Loss.excused`): a busy machine lets requests time out, whatever the
 sidecar does. So a request that merely timed out, or was in flight at the end, while its load generator was
 saturated or never stopped in order, is counted and shown, but makes its class inconclusive, not failed.
-Refused and reset connections, wrong statuses, corrupted and duplicated requests are failures always: no load
+And a request to the Service's address that failed while a pod was in back-off is the kubelet's (`Loss.of_kubelet`).
+Refused and reset connections elsewhere, wrong statuses, corrupted and duplicated requests are failures always: no load
 makes a sound sidecar do that.
 
 Knows nothing of how a verdict is composed.
@@ -18,7 +19,7 @@ from functools import cached_property
 from math import inf
 from typing import Literal
 
-from harness.record.ledger import SLOT_S, Connection, LoadLedger, Saturation, Slot
+from harness.record.ledger import SERVICE, SLOT_S, Connection, LoadLedger, Saturation, Slot
 from harness.record.report import Gate, Outcome
 from harness.record.upgrade import Upgrade
 from harness.verdict.phases import DISTURBED, Flip, Phases, Place, flips, window
@@ -58,9 +59,19 @@ class Loss:
     place: Place
 
     @property
+    def of_kubelet(self) -> bool:
+        """It went to the Service while a pod was in back-off.
+
+        Such a pod is not Ready and leaves the endpoints, and no sidecar can help it.
+        """
+        return self.request.client.pod == SERVICE and self.place.phase == "back-off"
+
+    @property
     def excused(self) -> bool:
-        """The machine may be to blame: see the module."""
+        """The machine may be to blame, or the kubelet is: see the module."""
         request = self.request
+        if self.of_kubelet:
+            return True
         undecided = request.fate in ("lost", "executed_unanswered") and (
             request.in_flight or request.seen == "timeout"
         )
@@ -155,8 +166,11 @@ def zero_loss(evidence: Evidence) -> Finding:
     losses = evidence.losses
     excused = sum(loss.excused for loss in losses)
     observed = f"{len(losses):,} of {evidence.sent:,} requests failed"
-    if excused:
-        observed += f"; {excused:,} of them timed out while the load generator could not keep up"
+    kubelets = sum(loss.of_kubelet for loss in losses)
+    if kubelets:
+        observed += f"; {kubelets:,} of them went to the Service while a pod was in back-off"
+    if excused > kubelets:
+        observed += f"; {excused - kubelets:,} of them timed out while the load generator could not keep up"
     outcome: Outcome = "passed" if not losses else "failed" if excused < len(losses) else "inconclusive"
     short = {loss.request.client.traffic_class: "requests failed" for loss in losses}
     return Finding(outcome, "0 failed", observed, short)

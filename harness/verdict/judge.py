@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from harness.record.ledger import SLOT_S, AppLedger, LoadLedger, Slot
+from harness.record.ledger import SERVICE, SLOT_S, AppLedger, LoadLedger, Slot
 from harness.record.report import (
     Claim,
     ClassResult,
@@ -26,8 +26,8 @@ from harness.record.upgrade import Upgrade
 from harness.verdict import latency
 from harness.verdict.claim import upper_bound
 from harness.verdict.gates import GATES, Evidence, Finding, Loss, Requirements
-from harness.verdict.phases import Phases
-from harness.verdict.reconcile import reconcile
+from harness.verdict.phases import Phases, Place
+from harness.verdict.reconcile import Failed, reconcile
 
 OUTRANKS: tuple[Outcome, ...] = ("interrupted", "failed", "inconclusive", "passed", "skipped")
 """The first of these that any part has is the outcome of the whole."""
@@ -47,7 +47,7 @@ def judge(
     """One scenario's verdict, with everything that it rests on."""
     reconciled = reconcile(loads, apps)
     phases = Phases(upgrades)
-    losses = [Loss(one, phases.during(one.client.pod, one.at, one.ended)) for one in reconciled.failed]
+    losses = [Loss(one, _place(phases, one)) for one in reconciled.failed]
     evidence = Evidence(upgrades, loads, reconciled, losses, requirements, locust_requests)
     findings = {gate: finding for gate, check in GATES if (finding := check(evidence)) is not None}
     names = dict.fromkeys([*requirements.classes, *reconciled.classes])
@@ -64,6 +64,12 @@ def judge(
         failures=[_failure(loss) for loss in losses],
         timeline=_timeline(evidence.slots, losses),
     )
+
+
+def _place(phases: Phases, failed: Failed) -> Place:
+    if failed.client.pod == SERVICE:
+        return phases.during_any(failed.at, failed.ended)
+    return phases.during(failed.client.pod, failed.at, failed.ended)
 
 
 def overall(scenarios: Sequence[Scenario]) -> Outcome:
@@ -132,6 +138,10 @@ def _class_outcome(
     if any(not loss.excused for loss in own):
         return "failed", _losses(own)
     if own:
+        kubelets = [loss for loss in own if loss.of_kubelet]
+        if len(kubelets) == len(own):
+            why = "all while a pod was in back-off: its kubelet's doing, not the sidecar's"
+            return "inconclusive", f"{_losses(own)}, {why}"
         return "inconclusive", f"{_losses(own)}, but the load generator could not keep up"
     if not traffic.sent:
         return "inconclusive", "no request was sent"

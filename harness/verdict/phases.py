@@ -67,6 +67,12 @@ class Phases:
             return Place("steady", under_way)
         return Place(phase.name, under_way)
 
+    def during_any(self, start: float, end: float) -> Place:
+        """The same for what went to any of the pods: into a back-off if one was in it, else the first disturbance."""
+        places = [self.during(pod, start, end) for pod in self._phases] or [Place("steady", None)]
+        rank = {"back-off": 0, **dict.fromkeys(DISTURBED[:1] + DISTURBED[2:], 1)}
+        return min(places, key=lambda place: rank.get(place.phase, 2))
+
     def during(self, pod: str, start: float, end: float) -> Place:
         """The phase that something lasting from `start` to `end` is put into."""
         began, ended = self.at(pod, start), self.at(pod, end)

@@ -18,11 +18,12 @@ detail says so. Knows nothing of phases, gates and outcomes.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from harness.record.ledger import AppLedger, Client, ClientFailure, FailureKind, LoadLedger, Ranges
+from harness.record.ledger import SERVICE, AppLedger, Client, ClientFailure, FailureKind, LoadLedger, Ranges
 from harness.record.report import Traffic
 from harness.verdict import ranges
 
@@ -80,24 +81,52 @@ def reconcile(loads: Sequence[LoadLedger], apps: Mapping[str, AppLedger | None])
     """One fate for each request, and the sums."""
     result = Reconciled()
     clients = [(load, client) for load in loads for client in load.clients]
-    pods = {*apps, *(client.pod for _, client in clients)}
+    pods = {*apps, *(client.pod for _, client in clients if client.pod != SERVICE)}
+    anywhere = _together(apps)
     result.missing = sorted(pod for pod in pods if apps.get(pod) is None)
     result.contradictions = len(clients) - len({client.name for _, client in clients})
     sent_to: dict[tuple[str, str], Ranges] = {}
     for load, client in clients:
         sent_to[client.pod, client.name] = _sent(client)
-        _reconcile_client(_View.of(load, client, apps.get(client.pod)), result)
+        _reconcile_client(
+            _View.of(load, client, anywhere if client.pod == SERVICE else apps.get(client.pod)), result
+        )
     for connection in (connection for load in loads for connection in load.connections):
         if connection.how == "closed":
             result.traffic(connection.traffic_class).closed_connections += 1
     result.unexpected = sum(
-        ranges.count(ranges.minus(_executed(app, name), sent_to.get((pod, name), [])))
+        ranges.count(
+            ranges.minus(_executed(app, name), sent_to.get((pod, name)) or sent_to.get((SERVICE, name), []))
+        )
         for pod, app in apps.items()
         if app is not None
         for name in {*app.executed, *app.duplicated}
     )
     result.failed.sort(key=lambda failed: (failed.at, failed.client.name, failed.sequence))
     return result
+
+
+def _together(apps: Mapping[str, AppLedger | None]) -> AppLedger | None:
+    """What all applications executed, as one ledger; None if one of them has none.
+
+    A request that two of them executed was executed twice.
+    """
+    executed: dict[str, Ranges] = {}
+    times: dict[str, Counter[int]] = {}
+    for app in apps.values():
+        if app is None:
+            return None
+        for name in {*app.executed, *app.duplicated}:
+            own = _executed(app, name)
+            counts = times.setdefault(name, Counter())
+            counts.update(dict(app.duplicated.get(name, [])))
+            for sequence in ranges.numbers(ranges.both(own, executed.get(name, []))):
+                counts[sequence] = max(counts[sequence], 1) + 1
+            executed[name] = ranges.union(executed.get(name, []), own)
+    twice = {name: sorted((s, n) for s, n in counts.items() if n > 1) for name, counts in times.items()}
+    return AppLedger(
+        pod=SERVICE, executed=executed, duplicated={name: found for name, found in twice.items() if found}
+    )
 
 
 def _sent(client: Client) -> Ranges:

@@ -4,6 +4,7 @@ from random import Random
 import pytest
 
 from harness.traffic.load import CLASSES as KNOWN
+from harness.traffic.load import SERVICE_CLASS
 from loadtests import settings
 from loadtests.classes import CLASSES, MAX_BODY_BYTES, MIN_BODY_BYTES, EchoRequest
 from loadtests.client import Address
@@ -32,7 +33,7 @@ def test_a_wrong_variable_is_named(variables: dict[str, str], complaint: str) ->
 
 
 def test_the_harness_knows_the_classes() -> None:
-    assert tuple(CLASSES) == KNOWN
+    assert tuple(CLASSES) == (*KNOWN, SERVICE_CLASS)
     assert [traffic.name for traffic in settings.read({"TARGETS": TWO}).classes] == list(KNOWN)
 
 
@@ -74,3 +75,16 @@ def test_a_request_names_its_host_and_its_id(name: str) -> None:
     head = CLASSES[name].compose(b"10.0.0.1:9091", b"c-17", Random(7)).data.partition(b"\r\n\r\n")[0]
     assert b"\r\nHost: 10.0.0.1:9091" in head
     assert b"\r\nx-request-id: c-17" in head
+
+
+def test_the_class_service_goes_to_the_service_and_all_others_to_the_pods() -> None:
+    read = settings.read({"TARGETS": TWO, "SERVICE": "10.96.0.9:9091"})
+    where = {traffic.name: read.addresses(traffic) for traffic in read.classes}
+    assert where.pop("service") == [Address("service", "10.96.0.9", 9091)]
+    assert all([address.pod for address in addresses] == ["a", "b"] for addresses in where.values())
+
+
+def test_without_a_service_there_is_no_such_class() -> None:
+    assert "service" not in {traffic.name for traffic in settings.read({"TARGETS": TWO}).classes}
+    with pytest.raises(ValueError, match="SERVICE: host:port expected"):
+        settings.read({"TARGETS": TWO, "CLASSES": "service"})

@@ -95,3 +95,9 @@ def test_requests_of_the_users_own_reach_the_locust_files() -> None:
     read = settings.read(workload.environment(TARGETS, ["keep-alive"], None, 1.0, spec))
     data = read.classes[0].compose(b"h", b"c-1", Random(1)).data
     assert data == b"GET /x HTTP/1.1\r\nHost: h\r\nx-request-id: c-1\r\n\r\n"
+
+
+def test_the_service_in_front_selects_the_pods_and_has_the_sidecars_port() -> None:
+    made = workload.service(SITE, 2, "team", {"app": "demo"}, 9191)
+    assert made["metadata"] == {"name": "hotupgrade-1-2", "namespace": "team", "labels": SITE.labels}
+    assert made["spec"] == {"selector": {"app": "demo"}, "ports": [{"port": 9191, "targetPort": 9191}]}

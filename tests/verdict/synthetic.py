@@ -134,7 +134,7 @@ def fail(
     record.answered = without(record.answered, sequence)
     failure = {"sequence": sequence, "at": at, "ended": at + 0.02 if ended is None else ended}
     record.failures.append(ClientFailure.model_validate({**failure, "kind": kind, "detail": DETAILS[kind]}))
-    app = made.apps[record.pod]
+    app = made.apps["app-0" if record.pod == "service" else record.pod]
     assert app is not None
     if not executed:
         app.executed[client] = without(app.executed[client], sequence)

@@ -445,3 +445,42 @@ def test_streams_do_not_hide_the_other_classes_latencies_on_the_time_line() -> N
     scenario = judged(run)
     assert {point.p99 for point in scenario.timeline} == {1.0}
     assert scenario.classes["stream"].latency["steady"].p50 == pytest.approx(900, rel=2e-3)
+
+
+def to_the_service(run: Run) -> Run:
+    """The clients of class post of the first pod go to the Service instead."""
+    for client in run.load.clients:
+        if client.name == "post-app-0":
+            client.pod, client.traffic_class = "service", "service"
+    run.requirements = dataclasses.replace(run.requirements, classes=(*synthetic.CLASSES, "service"))
+    return run
+
+
+def back_off(run: Run) -> None:
+    """The first pod's upgrade phase is its kubelet's delay."""
+    phases = run.upgrades[0].pods[0].phases
+    phases[0] = phases[0].model_copy(update={"name": "back-off"})
+
+
+@pytest.mark.parametrize("delayed", [True, False])
+def test_a_refused_connection_to_the_service_is_the_kubelets_only_in_its_back_off(delayed: bool) -> None:
+    run = to_the_service(small())
+    at = run.upgrades[0].pods[0].phases[0].start + 0.01
+    synthetic.fail(run, "post-app-0", 50, "refused", at, at)
+    if delayed:
+        back_off(run)
+    scenario = judged(run)
+    result = scenario.classes["service"]
+    assert result.failed == scenario.traffic.failed == 1
+    assert result.outcome == ("inconclusive" if delayed else "failed")
+    assert ("its kubelet's doing" in (result.reason or "")) is delayed
+    observed = gate(scenario, "no request failed").observed
+    assert ("went to the Service while a pod was in back-off" in observed) is delayed
+
+
+def test_a_back_off_excuses_nothing_that_went_to_a_pod() -> None:
+    run = small()
+    at = run.upgrades[0].pods[0].phases[0].start + 0.01
+    synthetic.fail(run, "post-app-0", 50, "refused", at, at)
+    back_off(run)
+    assert judged(run).classes["post"].outcome == "failed"

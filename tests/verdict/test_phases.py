@@ -76,3 +76,15 @@ def test_every_pod_flips_once_and_a_cold_upgrade_never() -> None:
         (pod.name, pod.phases[1].start) for pod in HOT.pods
     ]
     assert not list(flips(COLD))
+
+
+def test_what_went_to_any_pod_is_put_into_a_back_off_first_then_into_a_disturbance() -> None:
+    phases = Phases([HOT])
+    assert phases.during_any(PATCHED + 0.5, PATCHED + 0.5).phase == "migration"
+    assert phases.during_any(PATCHED - 5, PATCHED - 5).phase == "steady"
+    waits = HOT.model_copy(deep=True)
+    waits.pods[1].phases[0] = (
+        waits.pods[1].phases[0].model_copy(update={"name": "back-off", "start": PATCHED + 0.4})
+    )
+    assert Phases([waits]).during_any(PATCHED + 0.5, PATCHED + 0.5) == Place("back-off", 1)
+    assert Phases([]).during_any(1.0, 2.0) == Place("steady", None)

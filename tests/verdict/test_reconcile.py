@@ -169,3 +169,40 @@ def test_ledgers_of_ten_million_requests_are_put_together_in_ranges() -> None:
     load.clients[0].sent = load.clients[0].answered = everything
     app.executed["c"] = everything
     assert reconcile([load], {"app-0": app}).traffic("post").answered == 10_000_000
+
+
+def served_by(
+    *executed: dict[str, Ranges], duplicated: dict[str, list[tuple[int, int]]] | None = None
+) -> Reconciled:
+    """Three requests that a client of the Service sent; each of `executed` is one application's ledger."""
+    load, _ = ledgers([Fate("answered", 1), Fate("answered", 1), Fate("reset", 1)])
+    load.clients[0].pod = "service"
+    twice = [duplicated or {}, {}]
+    kept = [AppLedger(pod=f"app-{n}", executed=one, duplicated=twice[n]) for n, one in enumerate(executed)]
+    return reconcile([load], {app.pod: app for app in kept})
+
+
+def test_what_went_to_the_service_is_looked_for_in_all_applications() -> None:
+    found = served_by({"c": [(1, 1)]}, {"c": [(2, 3)]})
+    traffic = found.classes["post"]
+    assert (traffic.answered, traffic.executed_unanswered, traffic.failed) == (2, 1, 1)
+    assert (found.unexpected, found.unrecorded, found.missing) == (0, 0, [])
+
+
+def test_what_two_applications_executed_was_executed_twice() -> None:
+    found = served_by({"c": [(1, 2)]}, {"c": [(2, 3)]})
+    assert found.classes["post"].duplicated == 1
+    found = served_by({"c": [(1, 2)]}, {"c": [(2, 3)]}, duplicated={"c": [(2, 2)]})
+    assert "executed 3 times" in found.failed[0].detail
+
+
+def test_what_no_client_sent_is_unexpected_behind_a_service_too() -> None:
+    assert served_by({"c": [(1, 3)]}, {"c": [(9, 9)]}).unexpected == 1
+
+
+def test_without_one_applications_ledger_nobody_knows_what_went_to_the_service() -> None:
+    load, app = ledgers([Fate("reset", 1)])
+    load.clients[0].pod = "service"
+    found = reconcile([load], {"app-0": app, "app-1": None})
+    assert found.classes["post"].lost == 1
+    assert found.missing == ["app-1"]
