@@ -29,10 +29,27 @@ $(VENV)/ready-bench: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/pip install --quiet --editable '.[bench]'
 	@touch $(VENV)/ready $@
 
+$(VENV)/ready-kind: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/pip install --quiet --editable '.[kind]'
+	@touch $(VENV)/ready $@
+
 setup: $(VENV)/ready ## virtual environment with the pinned dependencies
 
-e2e: $(VENV)/ready ## the main job: hot upgrades under load, and its negative control (CLUSTER=embedded)
+e2e: $(VENV)/ready $(if $(filter kind,$(CLUSTER)),$(VENV)/ready-kind) ## the main job: hot upgrades under load, and its negative control (CLUSTER=embedded, kind, current)
 	$(BIN)/python -m pytest e2e -s --cluster $(CLUSTER)
+
+images: $(VENV)/ready ## the images with Docker (WHEELHOUSE=DIR builds without network, BASE_IMAGE=… from a mirror)
+	$(BIN)/hotupgrade images build
+
+images-push: $(VENV)/ready ## the images for several architectures, to a registry (REGISTRY=…; needs docker buildx)
+	@test -n "$(REGISTRY)" || { echo "REGISTRY is needed: where to push, such as REGISTRY=registry.example.com/mesh"; exit 2; }
+	$(BIN)/hotupgrade images bake --registry $(REGISTRY) > $(VENV)/bake.json
+	docker buildx bake --file $(VENV)/bake.json --push
+
+wheelhouse: $(VENV)/ready ## wheels for make images, into WHEELHOUSE=DIR; run it where there is a network
+	@test -n "$(WHEELHOUSE)" || { echo "WHEELHOUSE is needed: a folder for the wheels"; exit 2; }
+	$(BIN)/pip download --quiet --only-binary :all: --dest $(WHEELHOUSE) \
+		--requirement images/runtime/requirements.txt --requirement images/runtime-sidecar/requirements.txt
 
 bench-handover: $(VENV)/ready ## hundreds of hand-overs, counted (needs wrk, nghttp2-client; about ten minutes)
 	$(BIN)/python -m benchmarks.handover --handovers 100 --connections 10000
@@ -63,4 +80,4 @@ clean: ## remove the virtual environment and caches, keep reports/
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup e2e test bench check fmt clean cases fuzz bench-handover
+.PHONY: help setup e2e images images-push wheelhouse test bench check fmt clean cases fuzz bench-handover
