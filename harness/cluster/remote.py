@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from kubernetes import config
 from kubernetes.client import ApiClient, AppsV1Api, Configuration, CoreV1Api, VersionApi
 from kubernetes.client.exceptions import ApiException
@@ -81,7 +82,7 @@ def reach(kubeconfig: Path | None, context: str | None) -> Remote:
     except ConfigException as error:
         why = " ".join(str(error).split())
         raise InputError(f"{where}: {why}; give one with --kubeconfig") from error
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
         raise InputError(
             f"{where}: cannot be read ({' '.join(str(error).split())[:200]}); mend it"
         ) from error
