@@ -22,7 +22,8 @@ NODE = {
     "status": {"conditions": [{"type": "Ready", "status": "True"}]},
 }
 
-VERSION = "major minor gitVersion gitCommit gitTreeState buildDate goVersion compiler platform".split()
+VERSION = ["major", "minor", "gitVersion", "gitCommit", "gitTreeState"]
+VERSION += ["buildDate", "goVersion", "compiler", "platform"]
 
 
 class Api:
