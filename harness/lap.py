@@ -158,12 +158,13 @@ class Lap:
                     self._progress.traffic(*load.progress())
 
         teller = threading.Thread(target=tell, name="totals", daemon=True)
-        teller.start()
         try:
+            teller.start()  # a signal can be raised out of it, with the thread running
             yield
         finally:
             over.set()
-            teller.join()
+            if teller.is_alive():
+                teller.join()
 
     def _collect(self, load: Load, names: Sequence[str], timeouts: Timeouts) -> None:
         """Stops the traffic, then reads what both sides saw. A missing ledger is None, and the verdict says so."""

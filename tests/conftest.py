@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -17,3 +19,18 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     cases.check(items)
+
+
+@pytest.fixture
+def signal_in_start(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[BaseException]], None]:
+    """From its call on, whoever starts a thread meets that exception in `start`, when the thread runs already."""
+    start = threading.Thread.start
+
+    def arm(raised: type[BaseException]) -> None:
+        def begin(thread: threading.Thread) -> None:
+            start(thread)
+            raise raised
+
+        monkeypatch.setattr(threading.Thread, "start", begin)
+
+    return arm

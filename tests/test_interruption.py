@@ -19,6 +19,8 @@ MANIFEST = Path(__file__).parents[1] / "e2e" / "manifests" / "hotupgrade-sidecar
 MOMENT_WITHIN_S = 60.0  # all moments come in the first ten seconds of a run
 GONE_WITHIN_S = 10.0  # a second, on a machine with nothing else to do
 ENDS_WITHIN_S = 60.0
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+"""As users have it: without its buffer, standard output has no lock that a thread could hold when the process ends."""
 MOMENTS = ("cluster is up", "pods with their sidecars", "requests flow", "upgrade 1")
 
 pytestmark = pytest.mark.integration
@@ -35,7 +37,7 @@ class Run:
         command = [str(Path(sys.executable).with_name("hotupgrade")), "run", "-f", str(MANIFEST)]
         self.process = subprocess.Popen(
             [*command, "--reports", str(reports)],
-            env={**os.environ, name: value, "TMPDIR": str(self.temporary)},
+            env={**BUFFERED, name: value, "TMPDIR": str(self.temporary)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -50,11 +52,12 @@ class Run:
             assert time.monotonic() < deadline, f"{moment!r} did not come"
         pytest.fail(f"the run ended before {moment!r}")
 
-    def end(self, number: signal.Signals) -> int:
+    def end(self, number: signal.Signals) -> tuple[int, str]:
+        """The exit code, and what was still said."""
         self.process.send_signal(number)
         assert self.process.stdout is not None
-        self.process.stdout.read()
-        return self.process.wait(ENDS_WITHIN_S)
+        said = self.process.stdout.read()
+        return self.process.wait(ENDS_WITHIN_S), said
 
     def living(self) -> list[str]:
         """Processes that carry the mark, process 1 of the machine among them; containers cannot outlive that one."""
@@ -102,7 +105,8 @@ def test_a_signal_ends_a_run_with_a_report_and_nothing_left(
     before = traces(started)
     started.until(moment)
 
-    assert started.end(number) == 130
+    code, said = started.end(number)
+    assert code == 130, said
     assert started.living() == []
     assert traces(started) == before
     report = json.loads((started.reports / "latest" / "report.json").read_text())
@@ -114,6 +118,7 @@ def test_sigkill_leaves_nothing(started: Run, moment: str) -> None:
     before = traces(started)
     started.until(moment)
 
-    assert started.end(signal.SIGKILL) == -signal.SIGKILL
+    code, said = started.end(signal.SIGKILL)
+    assert code == -signal.SIGKILL, said
     assert eventually(started.living, GONE_WITHIN_S) == []
     assert traces(started) == before

@@ -1,6 +1,7 @@
 """What a run looks like while it runs: a live table on a terminal, plain lines elsewhere. Knows nothing of the run.
 
-Both are `harness.progress.Progress`: called from any thread, never raising.
+Both are `harness.progress.Progress`: called from any thread, never raising. What they write ends with their `with`:
+Python aborts when it exits while some thread is inside a write to standard output.
 """
 
 from __future__ import annotations
@@ -34,17 +35,19 @@ class Plain:
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream, self._lock, self._zero = stream, threading.Lock(), time.monotonic()
-        self._told, self._failed = 0.0, 0
+        self._told, self._failed, self._over = 0.0, 0, False
 
     def __enter__(self) -> Plain:
         return self
 
     def __exit__(self, *_: object) -> None:
-        return None
+        with self._lock:  # a line that is being written becomes whole; the next one is not begun
+            self._over = True
 
     def _line(self, text: str) -> None:
         with self._lock, suppress(OSError, ValueError):  # nobody reads any more; the run goes on
-            print(f"{time.monotonic() - self._zero:6.1f}s  {text}", file=self._stream, flush=True)
+            if not self._over:
+                print(f"{time.monotonic() - self._zero:6.1f}s  {text}", file=self._stream, flush=True)
 
     def note(self, text: str) -> None:
         """A line."""
@@ -80,7 +83,11 @@ class Animated:
         self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=8, transient=True)
 
     def __enter__(self) -> Animated:
-        self._live.__enter__()
+        try:
+            self._live.__enter__()
+        except BaseException:  # a signal, say: its thread would draw until the process ends
+            self._live.stop()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -75,7 +75,11 @@ class Watcher:
         self._thread = threading.Thread(target=self._run, name="pod-watch", daemon=True)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:  # a signal, say: it can be raised out of there with the thread running
+            self._ended.set()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import io
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from harness.cli.display import Animated, Plain, display
+from harness.cli.interrupt import Interrupted
 from harness.cli.summary import print_summary
 from tests.report.example import small
+
+COMES_S = 10.0  # what does not come is a failure, not a hang
+STAYS_S = 0.05  # what comes too early comes at once
+SHOW_CURSOR = "\x1b[?25h"
 
 
 def test_plain_lines_tell_phases_and_every_new_failure() -> None:
@@ -32,6 +40,61 @@ def test_plain_lines_end_quietly_when_nobody_reads_any_more() -> None:
     plain = Plain(stream)
     stream.close()
     plain.note("nobody reads this")
+
+
+class Slow(io.StringIO):
+    """A pipe whose reader makes every write wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writing, self.read = threading.Event(), threading.Event()
+
+    def write(self, text: str) -> int:
+        self.writing.set()
+        assert self.read.wait(COMES_S)
+        return super().write(text)
+
+
+def test_plain_output_ends_after_the_line_that_another_thread_is_writing_and_before_the_next() -> None:
+    stream, ended = Slow(), threading.Event()
+    plain = Plain(stream)
+    teller = threading.Thread(target=plain.note, args=["begun"])
+    teller.start()
+    assert stream.writing.wait(COMES_S)
+
+    def end() -> None:
+        with plain:
+            pass
+        ended.set()
+
+    ender = threading.Thread(target=end)
+    ender.start()
+    assert not ended.wait(STAYS_S)
+    stream.read.set()
+    assert ended.wait(COMES_S)
+    plain.note("too late")
+
+    teller.join()
+    ender.join()
+    assert "begun\n" in stream.getvalue()
+    assert "too late" not in stream.getvalue()
+
+
+def test_a_signal_while_the_table_starts_leaves_no_thread_that_draws_and_shows_the_cursor(
+    signal_in_start: Callable[[type[BaseException]], None],
+) -> None:
+    stream = io.StringIO()
+    animated = Animated(Console(file=stream, force_terminal=True))
+    before = threading.enumerate()
+    signal_in_start(Interrupted)
+
+    with pytest.raises(Interrupted), animated:
+        pass
+
+    for thread in set(threading.enumerate()) - set(before):
+        thread.join(COMES_S)
+    assert threading.enumerate() == before
+    assert SHOW_CURSOR in stream.getvalue()
 
 
 def test_a_terminal_gets_the_animated_table_with_pods_and_phases() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiClient, Configuration
 
+from harness.cli.interrupt import Interrupted
 from harness.errors import ClusterError
 from harness.upgrade.observe import Sighting, Watcher
 from harness.upgrade.view import PodView
@@ -159,3 +160,18 @@ def test_over_a_real_connection_news_come_at_once_and_the_end_does_too() -> None
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_a_signal_while_the_watch_starts_leaves_no_thread(
+    signal_in_start: Callable[[type[BaseException]], None],
+) -> None:
+    api = FakeApi(lambda *_: stream())
+    watcher = Watcher(lambda: api, "run", {"app": "trace"})
+    signal_in_start(Interrupted)
+
+    with pytest.raises(Interrupted), watcher:
+        pass
+
+    for thread in [thread for thread in threading.enumerate() if thread.name == "pod-watch"]:
+        thread.join(ARRIVES_S)
+    assert "pod-watch" not in [thread.name for thread in threading.enumerate()]
