@@ -26,9 +26,12 @@ from harness.record.report import (
     Scenario,
 )
 from harness.record.upgrade import Upgrade
+from harness.redact import Redaction
 from harness.verdict import judge
 from harness.verdict.gates import Requirements
 
+FREE_TEXT = ("reason", "message", "detail", "observed", "notes")
+"""Fields of a report that can hold what pods, applications and API servers say; secrets are looked for there."""
 UNKNOWN = Controller(name="unknown", version="unknown")  # the run ended before the cluster was up
 
 
@@ -55,21 +58,22 @@ class Account:
     error: BaseException | None = None
 
     def report(self) -> Report:
-        """The verdict on what was seen, with all that is needed to read it."""
+        """The verdict on what was seen, with all that is needed to read it, and without secrets."""
         scenario = self._scenario()
         outcome, reason = _outcome(judge.overall([scenario]), scenario.reason, self.error)
-        return Report(
+        redaction = self.redaction()
+        report = Report(
             outcome=outcome,
             reason=reason,
             started=self.started,
             finished=time.time(),
-            command=list(self.command),
+            command=redaction.command,
             seed=self.seed,
             version=__version__,
             cluster=self.cluster
             or ClusterInfo(kind=self.kind, kubernetes="unknown", controller=UNKNOWN, nodes=[]),
             implementation=self._implementation(),
-            manifest=self.subject.text,
+            manifest=redaction.manifest,
             scenarios=[scenario],
             claim=judge.claim([scenario]),
             profile=judge.profile([scenario]),
@@ -81,6 +85,11 @@ class Account:
                 saturation=[ledger.saturation for ledger in self.loads],
             ),
         )
+        return Report.model_validate(redaction.fields(report.model_dump(), FREE_TEXT))
+
+    def redaction(self) -> Redaction:
+        """What nobody is to read of this run: neither in its report nor on the terminal."""
+        return Redaction(self.subject.text, self.command, self.load_spec)
 
     def _scenario(self) -> Scenario:
         counted = [count for count in self.locust_requests if count is not None]

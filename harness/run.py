@@ -100,11 +100,11 @@ def execute(
         account.cluster = cluster.info()
         progress.note(f"{cluster.kind} cluster is up after {time.monotonic() - begin:.1f} s")
         _on_cluster(options, cluster, site, progress, account)
-    except InputError:
+    except InputError as error:
         before_teardown()
         _down(cluster, site, account, progress)
         folder.rmdir()
-        raise
+        raise InputError(account.redaction().text(str(error))) from error
     except (ApiException, HTTPError) as error:
         account.error = ClusterError(f"the cluster's API failed: {reason_of(error)}")
     except BaseException as error:
@@ -180,7 +180,7 @@ def _down(cluster: Cluster, site: Site, account: Account, progress: Progress) ->
             remove(api, marked(api, site.run))
     except HotupgradeError as error:
         failed = ClusterError(str(error))
-        progress.note(str(error))
+        progress.note(account.redaction().text(str(error)))
     finally:
         with suppress(ApiException, HTTPError):
             cluster.down()

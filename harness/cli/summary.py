@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from harness.record.report import Outcome, Report
@@ -40,8 +41,9 @@ def print_summary(console: Console, report: Report, folder: Path) -> None:
             console.print(table)
         for gate in scenario.gates if scenario.traffic.sent else []:  # without traffic each says just that
             if gate.outcome not in ("passed", "skipped"):
+                observed = escape(gate.observed)
                 console.print(
-                    f"[{STYLE[gate.outcome]}]{gate.name}[/]: required {gate.required}; observed {gate.observed}",
+                    f"[{STYLE[gate.outcome]}]{gate.name}[/]: required {gate.required}; observed {observed}",
                     soft_wrap=True,
                 )
         for failure in scenario.failures[:SHOWN_FAILURES]:
@@ -54,6 +56,6 @@ def print_summary(console: Console, report: Report, folder: Path) -> None:
             )
         if len(scenario.failures) > SHOWN_FAILURES:
             console.print(f"  … {len(scenario.failures) - SHOWN_FAILURES:,} more in the report")
-    reason = f": {report.reason}" if report.reason else ""
+    reason = f": {escape(report.reason)}" if report.reason else ""  # log lines have brackets of their own
     console.print(f"[{STYLE[report.outcome]}]{report.outcome}[/]{reason}", highlight=False, soft_wrap=True)
     console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)

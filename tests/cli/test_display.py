@@ -47,11 +47,11 @@ class Slow(io.StringIO):
 
     def __init__(self) -> None:
         super().__init__()
-        self.writing, self.read = threading.Event(), threading.Event()
+        self.writing, self.drained = threading.Event(), threading.Event()
 
     def write(self, text: str) -> int:
         self.writing.set()
-        assert self.read.wait(COMES_S)
+        assert self.drained.wait(COMES_S)
         return super().write(text)
 
 
@@ -70,7 +70,7 @@ def test_plain_output_ends_after_the_line_that_another_thread_is_writing_and_bef
     ender = threading.Thread(target=end)
     ender.start()
     assert not ended.wait(STAYS_S)
-    stream.read.set()
+    stream.drained.set()
     assert ended.wait(COMES_S)
     plain.note("too late")
 
@@ -125,3 +125,10 @@ def test_the_summary_names_outcome_classes_and_the_report(tmp_path: Path) -> Non
         for name in scenario.classes:
             assert name in text
     assert small().outcome in text
+
+
+def test_brackets_in_a_log_line_reach_the_terminal_as_they_are(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    report = small().model_copy(update={"reason": "log of proxy-1: [info] [/v1] up"})
+    print_summary(Console(file=stream, width=100), report, tmp_path)
+    assert "[info] [/v1] up" in stream.getvalue()
