@@ -190,7 +190,9 @@ class Report(Record):
     version: str = Field(description="version of this kit")
     cluster: ClusterInfo
     implementation: Implementation
-    manifest: str = Field(description="the SidecarSet as it was given, YAML, its secrets replaced by [redacted]")
+    manifest: str = Field(
+        description="the SidecarSet as it was given, YAML, its secrets replaced by [redacted]"
+    )
     scenarios: list[Scenario]
     claim: Claim
     profile: Profile
