@@ -55,7 +55,13 @@ bench-handover: $(VENV)/ready ## hundreds of hand-overs, counted (needs wrk, ngh
 	$(BIN)/python -m benchmarks.handover --handovers 100 --connections 10000
 
 test: $(VENV)/ready-dev ## the project's own tests
-	$(BIN)/python -m pytest tests -q --numprocesses 3 --dist worksteal
+	$(BIN)/python -m pytest tests -q --numprocesses 3 --dist worksteal -m "not conformance"
+
+conformance-controller: $(VENV)/ready-dev ## the reference controller beside 27 recorded sequences of OpenKruise (three minutes)
+	$(BIN)/python -m pytest tests/controller -q -m conformance
+
+record: $(VENV)/ready-dev $(if $(filter kind,$(CLUSTER)),$(VENV)/ready-kind) ## play those sequences on a cluster and compare (CLUSTER=kind; OUT=DIR, SEQUENCES="inject cycles")
+	$(BIN)/python -m tests.controller --cluster $(CLUSTER) --images tests/controller/images $(if $(OUT),--out $(OUT)) $(SEQUENCES)
 
 bench: $(VENV)/ready-bench ## the sidecar's speed beside Envoy, HAProxy and nginx (wrk); writes benchmarks/results.md
 	$(BIN)/python -m benchmarks.speed
@@ -80,4 +86,4 @@ clean: ## remove the virtual environment and caches, keep reports/
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup e2e images images-push wheelhouse test bench check fmt clean cases fuzz bench-handover
+.PHONY: help setup e2e images images-push wheelhouse conformance-controller record test bench check fmt clean cases fuzz bench-handover
