@@ -20,6 +20,9 @@ IMAGES = Path(__file__).parent / "images"
 QUICK = [one for one in ALL if one.quick]
 AT_ONCE = 6  # sequences mostly wait; more would only wait for the processor
 
+CLIENTS = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+"""The official client leaves its connections to the garbage collector."""
+
 
 @pytest.fixture
 def cluster() -> Iterator[EmbeddedCluster]:
@@ -30,7 +33,7 @@ def cluster() -> Iterator[EmbeddedCluster]:
         yield made
     finally:
         made.down()
-        with warnings.catch_warnings():  # the official client leaves its connections to the garbage collector
+        with warnings.catch_warnings():  # or they count against the next test
             warnings.simplefilter("ignore", ResourceWarning)
             gc.collect()
 
@@ -42,11 +45,13 @@ def played(cluster: EmbeddedCluster, sequences: list[Sequence]) -> list[str]:
         return [line for one in recordings for line in verdict(record.read(one.sequence), one)]
 
 
+@CLIENTS
 @pytest.mark.integration
 def test_quick_sequences_go_as_they_went_with_kruise(cluster: EmbeddedCluster) -> None:
     assert played(cluster, QUICK) == []
 
 
+@CLIENTS
 @pytest.mark.conformance
 def test_every_sequence_goes_as_it_went_with_kruise(cluster: EmbeddedCluster) -> None:
     assert played(cluster, list(ALL)) == []
