@@ -38,6 +38,24 @@ setup: $(VENV)/ready ## virtual environment with the pinned dependencies
 e2e: $(VENV)/ready $(if $(filter kind,$(CLUSTER)),$(VENV)/ready-kind) ## the main job: hot upgrades under load, and its negative control (CLUSTER=embedded, kind, current)
 	$(BIN)/python -m pytest e2e -s --cluster $(CLUSTER)
 
+conformance: $(VENV)/ready-kind ## a run for the record: MANIFEST=FILE, TO="IMAGE IMAGE", UPGRADES, PODS, VERSION_HEADER, CLUSTER
+	@test -n "$(MANIFEST)" || { echo "MANIFEST is needed: the SidecarSet's YAML file"; exit 2; }
+	$(BIN)/hotupgrade run --cluster $(CLUSTER) --file "$(MANIFEST)" $(foreach image,$(TO),--to "$(image)") \
+		--upgrades $(or $(UPGRADES),5) --pods $(or $(PODS),2) --version-header "$(or $(VERSION_HEADER),x-sidecar-version)"
+
+job-summary: ## the newest report's Markdown into GITHUB_STEP_SUMMARY
+	@test ! -e reports/latest/summary.md || cat reports/latest/summary.md >> "$${GITHUB_STEP_SUMMARY:-/dev/stdout}"
+
+allow-namespaces: ## where AppArmor keeps ordinary users from making namespaces: let them (needs sudo)
+	sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0
+
+wheel: $(BIN)/python ## the wheel, into dist/
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+
+release: ## a GitHub release of TAG with the wheel (needs gh)
+	@test -n "$(TAG)" || { echo "TAG is needed: the tag to release"; exit 2; }
+	gh release create "$(TAG)" --verify-tag --generate-notes dist/*.whl
+
 images: $(VENV)/ready ## the images with Docker (WHEELHOUSE=DIR builds without network, BASE_IMAGE=… from a mirror)
 	$(BIN)/hotupgrade images build
 
@@ -86,4 +104,4 @@ clean: ## remove the virtual environment and caches, keep reports/
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup e2e images images-push wheelhouse conformance-controller record test bench check fmt clean cases fuzz bench-handover
+.PHONY: help setup e2e images images-push conformance job-summary allow-namespaces wheel release wheelhouse conformance-controller record test bench check fmt clean cases fuzz bench-handover

@@ -17,14 +17,16 @@ class Archives:
         self._engine = engine
 
     def check(self, refs: Sequence[str], archives: Sequence[Path]) -> None:
-        """InputError names the images that neither an archive nor the engine has; ClusterError without an engine."""
+        """Pulls what is missing; InputError names what can be had nowhere; ClusterError without an engine."""
         wanted = self._others(refs, archives)
-        engine = self._engine() if wanted else None
-        missing = [ref for ref in wanted if engine is None or engine.find(ref) is None]
+        if not wanted:
+            return
+        engine = self._engine()
+        missing = [ref for ref in wanted if engine.find(ref) is None and not engine.pull(ref)]
         if missing:
             raise InputError(
-                f"images {', '.join(missing)} are neither in an --image-archive nor in the Docker engine; "
-                "build them (make images), or pull them"
+                f"images {', '.join(missing)} are neither in an --image-archive nor in the Docker engine, and cannot "
+                "be pulled; build them (the kit's own: make images), or mend their names"
             )
 
     def write(self, refs: Sequence[str], archives: Sequence[Path], to: Path) -> Path | None:

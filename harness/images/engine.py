@@ -79,6 +79,14 @@ class Engine:
             except ImageNotFound:
                 return None
 
+    def pull(self, ref: str) -> bool:
+        """Pulls an image from its registry; False if that has none, or cannot be reached."""
+        try:
+            self._client.images.pull(ref)
+        except (DockerException, RequestException):
+            return False
+        return True
+
     def tag(self, ref: str, alias: str) -> None:
         """Gives an image another name."""
         repository, _, tag = alias.rpartition(":")

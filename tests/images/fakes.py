@@ -22,10 +22,11 @@ class FakeDocker:
     api_version: str = "1.41"
     asked: list[tuple[str, list[str]]] = field(default_factory=list)
     loaded: bytes = b""
+    registry: set[str] = field(default_factory=set)
 
     @property
     def images(self) -> Any:
-        return SimpleNamespace(build=self._build, get=self._find, load=self._load)
+        return SimpleNamespace(build=self._build, get=self._find, load=self._load, pull=self._pull)
 
     @property
     def api(self) -> Any:
@@ -49,6 +50,11 @@ class FakeDocker:
 
     def _tag(self, ref: str, repository: str, tag: str) -> None:
         self.tags[f"{repository}:{tag}"] = self.tags[ref]
+
+    def _pull(self, ref: str) -> None:
+        if ref not in self.registry:
+            raise ImageNotFound(ref)
+        self.tags[ref] = "pulled"
 
     def _load(self, stream: Any) -> None:
         self.loaded = stream.read()

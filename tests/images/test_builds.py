@@ -160,7 +160,8 @@ def test_an_engine_is_asked_only_for_what_no_archive_holds(tmp_path: Path) -> No
     assert having.write(["sidecar:v1", "app:v1"], [bundle], tmp_path / "own.tar") == tmp_path / "own.tar"
     assert docker.asked[0][1] == ["app:v1"]
     with pytest.raises(
-        InputError, match="images other:v1 are neither in an --image-archive nor in the Docker engine"
+        InputError,
+        match="images other:v1 are neither in an --image-archive nor in the Docker engine, and cannot",
     ):
         having.check(["other:v1", "app:v1"], [bundle])
 
@@ -188,3 +189,9 @@ def test_the_projects_own_images_can_be_built_in_some_order() -> None:
     built = [image.ref for image in builds.build(Engine(docker), own, own.refs(), PLAIN)]
     assert built.index("runtime-sidecar:latest") < built.index("sidecar:base") < built.index("sidecar:v1")
     assert sorted(built) == own.refs()
+
+
+def test_an_image_that_is_missing_is_pulled() -> None:
+    docker = FakeDocker(registry={"team/proxy:v1"})
+    Archives(lambda: Engine(docker)).check(["team/proxy:v1"], [])
+    assert docker.tags == {"team/proxy:v1": "pulled"}
