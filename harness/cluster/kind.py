@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from kubernetes.client import ApiClient, CoreV1Api
 from harness.alias import alias
 from harness.calls import REQUEST_S, calling
 from harness.cluster import kruise
+from harness.cluster.orphans import claim, folder_of
 from harness.cluster.protocol import Feature
 from harness.cluster.remote import Remote, reach
 from harness.cluster.webhooks import await_webhooks
@@ -96,7 +96,7 @@ class KindCluster:
         self, options: KindOptions, images: Archives, *, execute: kruise.Execute = kruise.execute
     ) -> None:
         self._options, self._images, self._execute = options, images, execute
-        self._folder = Path(tempfile.gettempdir()) / f"hotupgrade-kind-{os.getpid()}"
+        self._folder = folder_of(str(os.getpid()))
         self._made = False  # this run made the cluster, and ends it
         self._remote: Remote | None = None
         self._refs: Sequence[str] = ()
@@ -167,7 +167,7 @@ class KindCluster:
     def _create(self) -> None:
         from pytest_kind import KindCluster as Kind
 
-        self._folder.mkdir(mode=0o700, exist_ok=True)
+        claim(self._folder, None if self._options.keep else self._options.name)
         config = self._folder / "kind.yaml"
         config.write_text(yaml.safe_dump(configuration(self._options.nodes, self._options.config)))
         self._made = True
@@ -199,7 +199,7 @@ class KindCluster:
 
     def _export(self) -> None:
         """pytest-kind does not export the kubeconfig of a cluster that was there."""
-        self._folder.mkdir(mode=0o700, exist_ok=True)
+        claim(self._folder, None)
         text = self._execute(["kind", "get", "kubeconfig", "--name", self._options.name])
         self._kubeconfig.touch(mode=0o600)
         self._kubeconfig.write_text(text)
