@@ -8,11 +8,11 @@ that there is one.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, ClassVar, Final, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from sidecar.listener import Kind
 from sidecar.parcel import Parcel
-from sidecar.proxy import packing
+from sidecar.proxy import packing, stage
 from sidecar.proxy.answers import answer
 from sidecar.proxy.body import BadBodyError, Chunks, Length
 from sidecar.proxy.connection import WRITE_HIGH, WRITE_LOW
@@ -20,6 +20,7 @@ from sidecar.proxy.h2.connection import PREFACE, Http2Connection
 from sidecar.proxy.head import CHUNKED, UNTIL_CLOSE, RefusedError, Request, Response
 from sidecar.proxy.plain import request
 from sidecar.proxy.tunnel import Tunnel
+from sidecar.proxy.turn import SHORT
 
 if TYPE_CHECKING:
     from sidecar.listener import Listener
@@ -32,17 +33,6 @@ if TYPE_CHECKING:
 LINGER_S = 2.0
 _NONE = Request(b"", 0, head=False, close=False, old=False, expects=False)  # before the first one
 READ_AHEAD = 65536  # bytes of pipelined requests, beyond which the client has to wait
-
-
-class State:
-    """Where a connection stands. Plain numbers: looking an enumeration's member up costs each request more."""
-
-    IDLE: Final = 0  # between requests
-    HEAD: Final = 1  # part of a request's head is there
-    EXCHANGE: Final = 2  # a request is with the application
-    SKIP: Final = 3  # answered, but the request's body is still coming
-    LINGER: Final = 4  # nothing is served any more
-    PACKED: Final = 5  # on its way to the successor
 
 
 class ClientConnection(asyncio.Protocol):
@@ -65,6 +55,7 @@ class ClientConnection(asyncio.Protocol):
         "_slow",
         "_started",
         "_state",
+        "_turn",
         "_upstream",
         "deadline",
         "forced",
@@ -81,10 +72,11 @@ class ClientConnection(asyncio.Protocol):
 
     def __init__(self, service: Service, listener: Listener, peer: str, read_ahead: bytes = b"") -> None:
         self._service, self.listener, self._peer = service, listener, peer.encode()
+        self._turn = service.turn
         # Where requests go: None is the application.
         self._outbound = service.outbound if listener.kind is Kind.OUTBOUND else None
-        self._state: int = State.IDLE
-        self._buffer = read_ahead  # by the predecessor, until the connection is up
+        self._state: int = stage.IDLE
+        self._buffer = read_ahead  # what was read and is not handled; at first by the predecessor
         self._request = _NONE
         self._body: Length | Chunks | None = None  # of the request, while it is coming
         self._queue: list[bytes] = []  # for an application that is being connected to
@@ -108,10 +100,10 @@ class ClientConnection(asyncio.Protocol):
         """The connection is up."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
         self.transport.set_write_buffer_limits(WRITE_HIGH, WRITE_LOW)
-        self.deadline = self._service.now + self._service.limits.idle_s
+        self.deadline = self._service.idle_until
         self._service.arrived(self)
-        if self._state is State.EXCHANGE:  # that the predecessor began
-            self.deadline = self._service.now + self._service.limits.upstream_s
+        if self._state is stage.EXCHANGE:  # that the predecessor began
+            self.deadline = self._service.answer_until
         elif self._buffer:
             self._read(self._buffer)
         elif self._service.rest is not None:
@@ -124,13 +116,14 @@ class ClientConnection(asyncio.Protocol):
             self._upstream = None
         if self._connecting is not None:
             self._connecting.cancel()
-        self._state = State.LINGER
+        self._state = stage.LINGER
         self._service.gone(self)
 
     def eof_received(self) -> bool:
         """The client sends no more. It still gets the answer to what it sent whole."""
         self._ended = True
-        return self._state is State.EXCHANGE and self._body is None
+        self.catch_up()
+        return self._state is stage.EXCHANGE and self._body is None
 
     def pause_writing(self) -> None:
         """The client reads slowly: the application has to wait."""
@@ -147,15 +140,29 @@ class ClientConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes of requests."""
         state = self._state
-        if state <= State.HEAD:
-            self._read(self._buffer + data if self._buffer else data)
-        elif state >= State.LINGER:
+        if state <= stage.HEAD:
+            if self._buffer:
+                data = self._buffer + data
+            if len(data) > SHORT:
+                self._read(data)
+                return
+            self._buffer = data
+            turn = self._turn
+            turn.requests.append(self)
+            if not turn.begun:
+                turn.begin()
+        elif state >= stage.LINGER:
             pass
         elif self._body is not None:
             self._read_body(data)
         else:
             self._buffer += data
             self._throttle()
+
+    def catch_up(self) -> None:
+        """See Turn."""
+        if self._buffer and self._state <= stage.HEAD:
+            self._read(self._buffer)
 
     # -- requests --------------------------------------------------------------------------------------------
 
@@ -181,7 +188,7 @@ class ClientConnection(asyncio.Protocol):
             if not self._begins_http2(data):
                 self._refuse(error.status, error.reason)
             return
-        self._state = State.EXCHANGE
+        self._state = stage.EXCHANGE
         self._started = False
         self._closing = wanted.close
         data = data[end:]
@@ -208,7 +215,7 @@ class ClientConnection(asyncio.Protocol):
             self._read_part(data)
             return True
         client = Http2Connection(self._service, self.listener, self._peer.decode())
-        self._state = State.LINGER
+        self._state = stage.LINGER
         self.transport.set_protocol(client)
         self._service.changes(self)
         client.begin(self.transport, data)
@@ -222,8 +229,8 @@ class ClientConnection(asyncio.Protocol):
             self._refuse(400, "malformed")
         else:
             self._buffer = data
-            if self._state is State.IDLE:
-                self._state = State.HEAD
+            if self._state is stage.IDLE:
+                self._state = stage.HEAD
                 self.silent_since = None
                 self.deadline = self._service.now + self._service.limits.header_s
 
@@ -243,7 +250,7 @@ class ClientConnection(asyncio.Protocol):
         if body.done:
             self._body = None
             self._buffer = data[taken:]
-        if self._state is State.SKIP:
+        if self._state is stage.SKIP:
             if body.done:
                 self._next()
             return
@@ -253,7 +260,7 @@ class ClientConnection(asyncio.Protocol):
     def _forward(self, data: bytes) -> None:
         """Sends to the application: over an idle connection, over a new one, or later."""
         if self._body is None:
-            self.deadline = self._service.now + self._service.limits.upstream_s
+            self.deadline = self._service.answer_until
         if self._upstream is not None:
             self._upstream.send(data)
             return
@@ -287,7 +294,7 @@ class ClientConnection(asyncio.Protocol):
             self.upstream_failed(502, "upstream-connect")
         else:
             self._connecting = None
-            if self._state is not State.EXCHANGE:  # refused or gone meanwhile
+            if self._state is not stage.EXCHANGE:  # refused or gone meanwhile
                 upstream.pool.put(upstream)
                 return
             data = b"".join(self._queue)
@@ -299,7 +306,7 @@ class ClientConnection(asyncio.Protocol):
         """CONNECT: what the client sends from here on is for the destination."""
         sock = await outbound.dial(authority)
         self._connecting = None
-        if self._state is not State.EXCHANGE:
+        if self._state is not stage.EXCHANGE:
             sock.close()
             return
         tunnel = self._tunnel(b"HTTP/1.1 200 Connected" + self._service.stamp)
@@ -316,7 +323,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _throttle(self) -> None:
         """Reads from the client only what can be passed on or may be kept."""
-        wait = self._state is State.EXCHANGE and (
+        wait = self._state is stage.EXCHANGE and (
             self._full
             or (self._body is None and len(self._buffer) > READ_AHEAD)
             or (self._connecting is not None and self._body is not None)
@@ -374,7 +381,7 @@ class ClientConnection(asyncio.Protocol):
         if self._closing or (self._ended and not self._buffer):
             self._linger()
         elif self._body is not None:
-            self._state = State.SKIP
+            self._state = stage.SKIP
             self.deadline = self._service.now + self._service.limits.body_s
             self._throttle()
         elif self._buffer or self._paused:
@@ -392,7 +399,7 @@ class ClientConnection(asyncio.Protocol):
         """Answers the request; the client's connection is one end of a tunnel then, with what it sent early."""
         self._service.count(int(head[9:12]))
         self.transport.write(head)
-        self._state = State.LINGER
+        self._state = stage.LINGER
         self._service.changes(self)
         tunnel = Tunnel(self._service, self.listener)
         tunnel.client.adopt(self.transport, self._buffer, self._ended)
@@ -400,7 +407,7 @@ class ClientConnection(asyncio.Protocol):
 
     def upstream_failed(self, status: int, reason: str) -> None:
         """There will be no answer from the application."""
-        if self._state is not State.EXCHANGE:
+        if self._state is not stage.EXCHANGE:
             return
         self._upstream = None
         self._queue.clear()
@@ -443,10 +450,10 @@ class ClientConnection(asyncio.Protocol):
 
     def _idle(self, data: bytes) -> None:
         service = self._service
-        self._state = State.IDLE
+        self._state = stage.IDLE
         self._buffer = data
         self.silent_since = service.now
-        self.deadline = service.now + service.limits.idle_s
+        self.deadline = service.idle_until
         if service.rest is not None:
             service.rest(self)
 
@@ -460,23 +467,23 @@ class ClientConnection(asyncio.Protocol):
         if self._upstream is not None:
             self._upstream.close()
             self._upstream = None
-        if self._state is State.EXCHANGE and self._started:
+        if self._state is stage.EXCHANGE and self._started:
             self._broken()
             return
-        if self._state is not State.SKIP:
+        if self._state is not stage.SKIP:
             self._service.tally.errors[reason] += 1
-            head = self._state is State.EXCHANGE and self._request.head
+            head = self._state is stage.EXCHANGE and self._request.head
             self._service.count(status)
             self.transport.write(answer(status, reason, self._service.stamp_close, head))
         self._linger()
 
     def _broken(self) -> None:
-        self._state = State.LINGER
+        self._state = stage.LINGER
         self.transport.abort()
 
     def _linger(self) -> None:
         """Half-closes, then waits for the client to close."""
-        self._state = State.LINGER
+        self._state = stage.LINGER
         self._buffer = b""
         self._body = None
         self.silent_since = None
@@ -509,35 +516,35 @@ class ClientConnection(asyncio.Protocol):
     def let_go(self) -> None:
         """The successor reads it now."""
         self.moved = True
-        self._state = State.LINGER
+        self._state = stage.LINGER
         self.transport.abort()
 
     def close_silent(self) -> None:
         """Ends an idle connection; a request that crosses with this is never executed."""
-        if self._state is State.PACKED:
+        if self._state is stage.PACKED:
             return
         self.forced = True
         self._linger()
 
     def cut(self) -> None:
         """Ends the connection in mid-exchange, at the end of a drain."""
-        if self._state < State.LINGER:
+        if self._state < stage.LINGER:
             self.forced = True
             self._broken()
 
     def tick(self, now: float) -> None:
         """This connection's time is up."""
         state = self._state
-        if state is State.LINGER:
+        if state is stage.LINGER:
             if self.transport.get_write_buffer_size():
                 self.deadline = now + LINGER_S  # the answer itself is still on its way
             else:
                 self.transport.abort()
-        elif state is State.IDLE:
+        elif state is stage.IDLE:
             self._linger()
-        elif state is State.HEAD:
+        elif state is stage.HEAD:
             self._refuse(408, "header-timeout")
-        elif state is State.SKIP:
+        elif state is stage.SKIP:
             self._linger()
         elif self._body is not None:
             if self._paused:  # it is not the client who is slow
