@@ -19,6 +19,7 @@ from sidecar.proxy.head import Request, Response
 MOST = 4096  # bytes of a head; with KEPT it bounds what is remembered
 KEPT = 256  # of each kind; a pod's clients and application do not say many different things
 
+_END = b"\r\n\r\n"
 _REQUEST_LINE = re.compile(
     rb"(?:GET|(HEAD)|POST|PUT|PATCH|DELETE|OPTIONS) /[A-Za-z0-9/._~%!$&'()*+,;=:@?-]* HTTP/1\.1"
 )
@@ -60,37 +61,37 @@ class _Remembered(dict[_Key, _Found]):
 
 
 def request(head: bytes, forwarded: bytes, outbound: bool = False) -> Request:
-    """As `sidecar.proxy.head.request`."""
+    """As `sidecar.proxy.head.request`, of a head without the empty line."""
     if len(head) <= MOST and not outbound:
-        lines = head[:-4].split(b"\r\n")
+        lines = head.split(b"\r\n")
         shape = _request_shapes[(*map(_said_by_client, lines),)]
         if shape is not None:
             asks_head, length, stay = shape
             size = _size(lines[length]) if length else 0
-            forward = (_less(lines, stay) if stay else head[:-4]) + _our_fields[forwarded]
+            forward = (_less(lines, stay) if stay else head) + _our_fields[forwarded]
             return Request(forward, size, asks_head == 1, False, False, False)
-    return rules.request(head, forwarded, outbound)
+    return rules.request(head + _END, forwarded, outbound)
 
 
 def response(head: bytes, asked: Request) -> Response:
-    """As `sidecar.proxy.head.response`."""
+    """As `sidecar.proxy.head.response`, of a head without the empty line."""
     plain = _answers[head] if len(head) <= MOST and not asked.head else None
-    return plain or rules.response(head, asked)
+    return plain or rules.response(head + _END, asked)
 
 
 def _response(head: bytes) -> Response | None:
     """An answer's head, whatever was asked but HEAD; None if the rules are needed."""
-    lines = head[:-4].split(b"\r\n")
+    lines = head.split(b"\r\n")
     shape = _answer_shapes[(*map(_said_by_application, lines),)]
     if shape is None:
         return None
     status, length, stay = shape
     size = _size(lines[length])
-    return Response(_less(lines, stay) if stay else head[:-4], status, size, b"", True)
+    return Response(_less(lines, stay) if stay else head, status, size, b"", True)
 
 
 def _less(lines: list[bytes], stay: tuple[int, ...]) -> bytes:
-    """A head without some of its lines, and without its end."""
+    """A head without some of its lines."""
     for index in stay:
         del lines[index]
     return b"\r\n".join(lines)
@@ -105,11 +106,14 @@ def _size(line: bytes) -> int:
 
 def _judge(fields: Mapping[bytes, _Judge], first_line: _Judge) -> _Judge:
     """Of any line; `fields` judge values, those that are not among them pass on."""
-    judges = _Remembered[bytes, _Judge](lambda name: fields.get(name.lower(), _passes))
+    judges = _Remembered[bytes, _Judge | None](lambda name: fields.get(name.lower()))
 
     def judge(line: bytes) -> _Said:
         field = _FIELD.fullmatch(line)
-        return first_line(line) if field is None else judges[field[1]](field[2])
+        if field is None:
+            return first_line(line)
+        of_value = judges[field[1]]
+        return _PASSES if of_value is None else of_value(field[2])
 
     return judge
 
@@ -122,10 +126,6 @@ def _request_line(line: bytes) -> _Said:
 def _status_line(line: bytes) -> _Said:
     found = _STATUS_LINE.fullmatch(line)
     return None if found is None or found[1] in (b"204", b"304") else int(found[1])
-
-
-def _passes(value: bytes) -> _Said:
-    return _PASSES
 
 
 def _stays(value: bytes) -> _Said:

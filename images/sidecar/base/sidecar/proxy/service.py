@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from sidecar.capacity import Capacity
 from sidecar.config import Config
@@ -34,7 +35,8 @@ from sidecar.proxy.turn import Turn
 TICK_S = 0.1
 
 
-class Limits(NamedTuple):
+@dataclass(frozen=True, slots=True)  # its fields are found faster than a tuple's
+class Limits:
     """Bytes and seconds that a connection may take."""
 
     header: int

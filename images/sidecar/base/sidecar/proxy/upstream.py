@@ -197,18 +197,18 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _read_head(self, client: Asker, data: bytes) -> None:
         while True:
-            end = data.find(b"\r\n\r\n") + 4
-            if end < 4:
+            head, end, rest = data.partition(b"\r\n\r\n")
+            if not end:
                 self._head = data
                 if len(data) > HEAD_LIMIT:
                     self._fail(client)
                 return
             try:
-                answer = response(data[:end], self._request)
+                answer = response(head, self._request)
             except BadResponseError:
                 self._fail(client)
                 return
-            data = data[end:]
+            data = rest
             if answer.status >= 200:
                 break
             if answer.status == 101:
