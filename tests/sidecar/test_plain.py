@@ -152,6 +152,9 @@ def test_what_the_rules_refuse_is_refused_for_the_same_reason(case: str) -> None
         PLAIN.replace(b"Host", b"host"),
         PLAIN.replace(b"\r\n\r\n", b"\r\nConnection: keep-alive\r\n\r\n"),
         PLAIN.replace(b"GET", b"POST").replace(b"\r\n\r\n", b"\r\nContent-Length: 12\r\n\r\n"),
+        PLAIN.replace(b"GET", b"POST").replace(
+            b"Accept: */*", b"Connection: keep-alive\r\nContent-Length: 12\r\nCookie: a\r\nCookie: b"
+        ),
     ],
 )
 def test_the_requests_of_nearly_all_clients_go_the_short_way(
@@ -174,3 +177,12 @@ def test_the_answers_of_nearly_all_applications_go_the_short_way(
 def test_a_head_that_is_long_goes_the_long_way() -> None:
     data = PLAIN.replace(b"\r\n\r\n", b"\r\nCookie: " + b"x" * plain.MOST + b"\r\n\r\n")
     assert short_request(data, FORWARDED) == rules.request(data, FORWARDED)
+
+
+def test_what_is_remembered_of_heads_is_bounded() -> None:
+    data = PLAIN.removesuffix(b"\r\n\r\n")
+    for number in range(3 * plain.KEPT):
+        plain.request(data.replace(b"c-7", b"c-%d" % number), b"10.0.0.%d" % number)
+        plain.response(ANSWER.removesuffix(b"\r\n\r\n") + b"\r\nX: %d" % number, ASKED)
+    kept = (plain._request_lines, plain._answer_lines, plain._answers, plain._our_fields)
+    assert all(len(one) <= plain.KEPT for one in kept)

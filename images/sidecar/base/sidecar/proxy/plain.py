@@ -184,8 +184,9 @@ def _ours(forwarded: bytes) -> bytes:
 
 # -- what is remembered --------------------------------------------------------------------------------------
 
-_said_by_client = _Remembered(_judge(_OF_REQUEST, _request_line)).__getitem__
-_said_by_application = _Remembered(_judge(_OF_ANSWER, _status_line)).__getitem__
+_request_lines = _Remembered(_judge(_OF_REQUEST, _request_line))
+_answer_lines = _Remembered(_judge(_OF_ANSWER, _status_line))
+_said_by_client, _said_by_application = _request_lines.__getitem__, _answer_lines.__getitem__
 _request_shapes = _Remembered(_request_shape)
 _answer_shapes = _Remembered(_answer_shape)
 _our_fields = _Remembered(_ours)
