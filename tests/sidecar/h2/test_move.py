@@ -10,6 +10,7 @@ import hashlib
 import os
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -191,7 +192,7 @@ async def test_a_header_block_that_was_begun_before_the_move_still_has_to_end(pa
     peer.raw(frame(1, 0, 1, b"\x82"))
     await eventually(lambda: pair.client.engine.in_head, "the block's beginning")
     pair.start_moving()
-    pair.successor.limits = pair.successor.limits._replace(header_s=0.3)
+    pair.successor.limits = replace(pair.successor.limits, header_s=0.3)
     pair.move(pair.client)
     await eventually(lambda: peer.closed, "the end")
     assert peer.goaways == [(0, 11)]

@@ -8,99 +8,30 @@ that there is one.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, ClassVar, Final, cast
+from typing import TYPE_CHECKING, cast
 
 from sidecar.listener import Kind
 from sidecar.parcel import Parcel
-from sidecar.proxy import packing
+from sidecar.proxy import packing, stage
 from sidecar.proxy.answers import answer
 from sidecar.proxy.body import BadBodyError, Chunks, Length
 from sidecar.proxy.connection import WRITE_HIGH, WRITE_LOW
 from sidecar.proxy.h2.connection import PREFACE, Http2Connection
-from sidecar.proxy.head import CHUNKED, UNTIL_CLOSE, RefusedError, Request, Response
+from sidecar.proxy.head import CHUNKED, UNTIL_CLOSE, RefusedError, Response
+from sidecar.proxy.lifetime import NONE, Lifetime
 from sidecar.proxy.plain import request
 from sidecar.proxy.tunnel import Tunnel
+from sidecar.proxy.turn import SHORT
 
 if TYPE_CHECKING:
-    from sidecar.listener import Listener
     from sidecar.proxy.outbound import Outbound
-    from sidecar.proxy.service import Service
     from sidecar.proxy.upstream import UpstreamConnection
 
-# Between the last answer and the close: long enough for a client to read it and close first. Closing with
-# unread bytes would send RST, which can take the answer away from the client.
-LINGER_S = 2.0
-_NONE = Request(b"", 0, head=False, close=False, old=False, expects=False)  # before the first one
-READ_AHEAD = 65536  # bytes of pipelined requests, beyond which the client has to wait
 
-
-class State:
-    """Where a connection stands. Plain numbers: looking an enumeration's member up costs each request more."""
-
-    IDLE: Final = 0  # between requests
-    HEAD: Final = 1  # part of a request's head is there
-    EXCHANGE: Final = 2  # a request is with the application
-    SKIP: Final = 3  # answered, but the request's body is still coming
-    LINGER: Final = 4  # nothing is served any more
-    PACKED: Final = 5  # on its way to the successor
-
-
-class ClientConnection(asyncio.Protocol):
+class ClientConnection(Lifetime):
     """A connection from a client."""
 
-    __slots__ = (
-        "_body",
-        "_buffer",
-        "_closing",
-        "_connecting",
-        "_ended",
-        "_full",
-        "_outbound",
-        "_paused",
-        "_peer",
-        "_queue",
-        "_rechunk",
-        "_request",
-        "_service",
-        "_slow",
-        "_started",
-        "_state",
-        "_upstream",
-        "deadline",
-        "forced",
-        "listener",
-        "moved",
-        "silent_since",
-        "stays",
-        "told",
-        "transport",
-    )
-
-    kind: ClassVar[str] = "http1"
-    transport: asyncio.Transport
-
-    def __init__(self, service: Service, listener: Listener, peer: str, read_ahead: bytes = b"") -> None:
-        self._service, self.listener, self._peer = service, listener, peer.encode()
-        # Where requests go: None is the application.
-        self._outbound = service.outbound if listener.kind is Kind.OUTBOUND else None
-        self._state: int = State.IDLE
-        self._buffer = read_ahead  # by the predecessor, until the connection is up
-        self._request = _NONE
-        self._body: Length | Chunks | None = None  # of the request, while it is coming
-        self._queue: list[bytes] = []  # for an application that is being connected to
-        self._connecting: asyncio.Task[None] | None = None
-        self._upstream: UpstreamConnection | None = None
-        self._started = False  # the answer has begun
-        self._closing = False  # the connection ends with this answer
-        self._rechunk = False  # the answer's end would be the close: make chunks of it
-        self._full = False  # the application reads slowly
-        self._slow = False  # the client reads slowly
-        self._paused = False
-        self._ended = False  # the client has sent FIN
-        self.deadline = 0.0
-        self.silent_since: float | None = service.now  # None: not idle
-        self.told = False  # was told to close because of a drain
-        self.forced = self.moved = self.stays = False
+    __slots__ = ()
 
     # -- asyncio.Protocol ------------------------------------------------------------------------------------
 
@@ -108,10 +39,10 @@ class ClientConnection(asyncio.Protocol):
         """The connection is up."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
         self.transport.set_write_buffer_limits(WRITE_HIGH, WRITE_LOW)
-        self.deadline = self._service.now + self._service.limits.idle_s
+        self.deadline = self._service.idle_until
         self._service.arrived(self)
-        if self._state is State.EXCHANGE:  # that the predecessor began
-            self.deadline = self._service.now + self._service.limits.upstream_s
+        if self._state is stage.EXCHANGE:  # that the predecessor began
+            self.deadline = self._service.answer_until
         elif self._buffer:
             self._read(self._buffer)
         elif self._service.rest is not None:
@@ -124,13 +55,14 @@ class ClientConnection(asyncio.Protocol):
             self._upstream = None
         if self._connecting is not None:
             self._connecting.cancel()
-        self._state = State.LINGER
+        self._state = stage.LINGER
         self._service.gone(self)
 
     def eof_received(self) -> bool:
         """The client sends no more. It still gets the answer to what it sent whole."""
         self._ended = True
-        return self._state is State.EXCHANGE and self._body is None
+        self.catch_up()
+        return self._state is stage.EXCHANGE and self._body is None
 
     def pause_writing(self) -> None:
         """The client reads slowly: the application has to wait."""
@@ -147,15 +79,29 @@ class ClientConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes of requests."""
         state = self._state
-        if state <= State.HEAD:
-            self._read(self._buffer + data if self._buffer else data)
-        elif state >= State.LINGER:
+        if state <= stage.HEAD:
+            if self._buffer:
+                data = self._buffer + data
+            if len(data) > SHORT:
+                self._read(data)
+                return
+            self._buffer = data
+            turn = self._turn
+            turn.requests.append(self)
+            if not turn.begun:
+                turn.begin()
+        elif state >= stage.LINGER:
             pass
         elif self._body is not None:
             self._read_body(data)
         else:
             self._buffer += data
             self._throttle()
+
+    def catch_up(self) -> None:
+        """See Turn."""
+        if self._buffer and self._state <= stage.HEAD:
+            self._read(self._buffer)
 
     # -- requests --------------------------------------------------------------------------------------------
 
@@ -170,24 +116,23 @@ class ClientConnection(asyncio.Protocol):
             if data[:1] == b"\n" or (data[:1] == b"\r" and len(data) > 1):
                 self._refuse(400, "malformed")
                 return
-        end = data.find(b"\r\n\r\n") + 4
-        if end < 4 or end > self._service.limits.header:
+        head, end, rest = data.partition(b"\r\n\r\n")
+        if not end or len(head) + 4 > self._service.limits.header:
             self._read_part(data)
             return
         self.silent_since = None
         try:
-            self._request = wanted = request(data[:end], self._peer, self._outbound is not None)
+            self._request = wanted = request(head, self._peer, self._outbound is not None)
         except RefusedError as error:
             if not self._begins_http2(data):
                 self._refuse(error.status, error.reason)
             return
-        self._state = State.EXCHANGE
+        self._state = stage.EXCHANGE
         self._started = False
         self._closing = wanted.close
-        data = data[end:]
         if not wanted.length:
             self._body = None
-            self._buffer = data
+            self._buffer = rest
             self._forward(wanted.forward)
             return
         limit = self._service.limits.body
@@ -196,11 +141,11 @@ class ClientConnection(asyncio.Protocol):
             return
         self._body = Chunks() if wanted.length == CHUNKED else Length(wanted.length)
         self._buffer = b""
-        self._read_body(data, wanted.forward)
+        self._read_body(rest, wanted.forward)
 
     def _begins_http2(self, data: bytes) -> bool:
         """Whether these first bytes are HTTP/2's preface (RFC 9113, section 3.4), or may become it."""
-        if self._request is not _NONE or data[:24] != PREFACE[: len(data)]:
+        if self._request is not NONE or data[:24] != PREFACE[: len(data)]:
             return False
         if self.listener.kind is not Kind.INBOUND:
             return False
@@ -208,7 +153,7 @@ class ClientConnection(asyncio.Protocol):
             self._read_part(data)
             return True
         client = Http2Connection(self._service, self.listener, self._peer.decode())
-        self._state = State.LINGER
+        self._state = stage.LINGER
         self.transport.set_protocol(client)
         self._service.changes(self)
         client.begin(self.transport, data)
@@ -222,8 +167,8 @@ class ClientConnection(asyncio.Protocol):
             self._refuse(400, "malformed")
         else:
             self._buffer = data
-            if self._state is State.IDLE:
-                self._state = State.HEAD
+            if self._state is stage.IDLE:
+                self._state = stage.HEAD
                 self.silent_since = None
                 self.deadline = self._service.now + self._service.limits.header_s
 
@@ -243,7 +188,7 @@ class ClientConnection(asyncio.Protocol):
         if body.done:
             self._body = None
             self._buffer = data[taken:]
-        if self._state is State.SKIP:
+        if self._state is stage.SKIP:
             if body.done:
                 self._next()
             return
@@ -253,7 +198,7 @@ class ClientConnection(asyncio.Protocol):
     def _forward(self, data: bytes) -> None:
         """Sends to the application: over an idle connection, over a new one, or later."""
         if self._body is None:
-            self.deadline = self._service.now + self._service.limits.upstream_s
+            self.deadline = self._service.answer_until
         if self._upstream is not None:
             self._upstream.send(data)
             return
@@ -287,7 +232,7 @@ class ClientConnection(asyncio.Protocol):
             self.upstream_failed(502, "upstream-connect")
         else:
             self._connecting = None
-            if self._state is not State.EXCHANGE:  # refused or gone meanwhile
+            if self._state is not stage.EXCHANGE:  # refused or gone meanwhile
                 upstream.pool.put(upstream)
                 return
             data = b"".join(self._queue)
@@ -299,7 +244,7 @@ class ClientConnection(asyncio.Protocol):
         """CONNECT: what the client sends from here on is for the destination."""
         sock = await outbound.dial(authority)
         self._connecting = None
-        if self._state is not State.EXCHANGE:
+        if self._state is not stage.EXCHANGE:
             sock.close()
             return
         tunnel = self._tunnel(b"HTTP/1.1 200 Connected" + self._service.stamp)
@@ -313,20 +258,6 @@ class ClientConnection(asyncio.Protocol):
         if self._slow:
             upstream.transport.pause_reading()
         upstream.start(self, self._request, data)
-
-    def _throttle(self) -> None:
-        """Reads from the client only what can be passed on or may be kept."""
-        wait = self._state is State.EXCHANGE and (
-            self._full
-            or (self._body is None and len(self._buffer) > READ_AHEAD)
-            or (self._connecting is not None and self._body is not None)
-        )
-        if wait is not self._paused and not self.transport.is_closing():
-            self._paused = wait
-            if wait:
-                self.transport.pause_reading()
-            else:
-                self.transport.resume_reading()
 
     # -- answers (called by the connection to the application) -----------------------------------------------
 
@@ -374,7 +305,7 @@ class ClientConnection(asyncio.Protocol):
         if self._closing or (self._ended and not self._buffer):
             self._linger()
         elif self._body is not None:
-            self._state = State.SKIP
+            self._state = stage.SKIP
             self.deadline = self._service.now + self._service.limits.body_s
             self._throttle()
         elif self._buffer or self._paused:
@@ -392,7 +323,7 @@ class ClientConnection(asyncio.Protocol):
         """Answers the request; the client's connection is one end of a tunnel then, with what it sent early."""
         self._service.count(int(head[9:12]))
         self.transport.write(head)
-        self._state = State.LINGER
+        self._state = stage.LINGER
         self._service.changes(self)
         tunnel = Tunnel(self._service, self.listener)
         tunnel.client.adopt(self.transport, self._buffer, self._ended)
@@ -400,7 +331,7 @@ class ClientConnection(asyncio.Protocol):
 
     def upstream_failed(self, status: int, reason: str) -> None:
         """There will be no answer from the application."""
-        if self._state is not State.EXCHANGE:
+        if self._state is not stage.EXCHANGE:
             return
         self._upstream = None
         self._queue.clear()
@@ -430,7 +361,7 @@ class ClientConnection(asyncio.Protocol):
         self._full = full
         self._throttle()
 
-    # -- ends ------------------------------------------------------------------------------------------------
+    # -- between requests ------------------------------------------------------------------------------------
 
     def _next(self) -> None:
         """After an answer: the next request, which may be here already."""
@@ -443,56 +374,14 @@ class ClientConnection(asyncio.Protocol):
 
     def _idle(self, data: bytes) -> None:
         service = self._service
-        self._state = State.IDLE
+        self._state = stage.IDLE
         self._buffer = data
         self.silent_since = service.now
-        self.deadline = service.now + service.limits.idle_s
+        self.deadline = service.idle_until
         if service.rest is not None:
             service.rest(self)
 
-    def _tells(self) -> bool:
-        """Whether the client has to be told that this connection closes."""
-        drain = self._service.drain
-        return drain is not None and (drain.tells or self.stays)
-
-    def _refuse(self, status: int, reason: str) -> None:
-        """Answers here and ends the connection."""
-        if self._upstream is not None:
-            self._upstream.close()
-            self._upstream = None
-        if self._state is State.EXCHANGE and self._started:
-            self._broken()
-            return
-        if self._state is not State.SKIP:
-            self._service.tally.errors[reason] += 1
-            head = self._state is State.EXCHANGE and self._request.head
-            self._service.count(status)
-            self.transport.write(answer(status, reason, self._service.stamp_close, head))
-        self._linger()
-
-    def _broken(self) -> None:
-        self._state = State.LINGER
-        self.transport.abort()
-
-    def _linger(self) -> None:
-        """Half-closes, then waits for the client to close."""
-        self._state = State.LINGER
-        self._buffer = b""
-        self._body = None
-        self.silent_since = None
-        self.deadline = self._service.now + LINGER_S
-        if self.transport.is_closing():
-            return
-        if self._ended:
-            self.transport.close()
-            return
-        self.transport.write_eof()
-        self._throttle()
-
-    # -- drain and move (see sidecar.proxy.connection) -------------------------------------------------------
-
-    def drain(self) -> None:
-        """HTTP/1 can only tell with an answer."""
+    # -- moves (see sidecar.proxy.packing) -------------------------------------------------------------------
 
     def ready(self) -> bool:
         """See sidecar.proxy.packing."""
@@ -505,44 +394,3 @@ class ClientConnection(asyncio.Protocol):
     def take_back(self) -> None:
         """See sidecar.proxy.packing."""
         packing.take_back(self)
-
-    def let_go(self) -> None:
-        """The successor reads it now."""
-        self.moved = True
-        self._state = State.LINGER
-        self.transport.abort()
-
-    def close_silent(self) -> None:
-        """Ends an idle connection; a request that crosses with this is never executed."""
-        if self._state is State.PACKED:
-            return
-        self.forced = True
-        self._linger()
-
-    def cut(self) -> None:
-        """Ends the connection in mid-exchange, at the end of a drain."""
-        if self._state < State.LINGER:
-            self.forced = True
-            self._broken()
-
-    def tick(self, now: float) -> None:
-        """This connection's time is up."""
-        state = self._state
-        if state is State.LINGER:
-            if self.transport.get_write_buffer_size():
-                self.deadline = now + LINGER_S  # the answer itself is still on its way
-            else:
-                self.transport.abort()
-        elif state is State.IDLE:
-            self._linger()
-        elif state is State.HEAD:
-            self._refuse(408, "header-timeout")
-        elif state is State.SKIP:
-            self._linger()
-        elif self._body is not None:
-            if self._paused:  # it is not the client who is slow
-                self._refuse(504, "upstream-timeout")
-            else:
-                self._refuse(408, "body-timeout")
-        elif not self._started:
-            self._refuse(504, "upstream-timeout")

@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from sidecar.proxy.client import ClientConnection, State
+from sidecar.proxy import stage
+from sidecar.proxy.client import ClientConnection
 
 if TYPE_CHECKING:
     from sidecar.listener import Listener
@@ -36,12 +37,12 @@ class LocalClient(ClientConnection):
         if found is None:
             super()._forward(data)
             return
-        self.deadline = self._service.now + self._service.limits.upstream_s
+        self.deadline = self._service.answer_until
         self._answering = asyncio.get_running_loop().create_task(self._answer(found))
 
     async def _answer(self, found: LocalAnswer) -> None:
         body = await found()
-        if self._state is State.EXCHANGE:
+        if self._state is stage.EXCHANGE:
             head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}"
             self.transport.write(head.encode() + self._service.stamp_close + body)
             self._linger()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sidecar.listener import Kind, Listener
 from sidecar.parcel import Parcel
 from sidecar.proxy import client as http1
+from sidecar.proxy import stage
 from sidecar.proxy.standing import SOON_S, Standing, standing_of, state_of
 from sidecar.proxy.upstream import UpstreamConnection
 
@@ -27,7 +28,7 @@ def ready(client: ClientConnection) -> bool:
     """Between two requests, whole or not, or in an exchange that takes long; nothing waits to be written."""
     state = client._state
     return (
-        (state <= http1.State.HEAD or (state == http1.State.EXCHANGE and _takes_long(client)))
+        (state <= stage.HEAD or (state == stage.EXCHANGE and _takes_long(client)))
         and not client._ended
         and not client.transport.is_closing()
         and not client.transport.get_write_buffer_size()
@@ -65,7 +66,7 @@ def pack(client: ClientConnection) -> Parcel:
         state["exchange"] = state_of(standing)
         data += head
         descriptors.append(upstream.descriptor)
-    client._state = http1.State.PACKED
+    client._state = stage.PACKED
     client.deadline = math.inf
     return Parcel(client.kind, str(client.listener), state, data, tuple(descriptors))
 
@@ -74,17 +75,18 @@ def take_back(client: ClientConnection) -> None:
     """Reads on."""
     service, upstream = client._service, client._upstream
     if upstream is not None:
-        client._state = http1.State.EXCHANGE
-        client.deadline = service.now + service.limits.upstream_s
+        client._state = stage.EXCHANGE
+        client.deadline = service.answer_until
         if not client._slow:
             upstream.transport.resume_reading()
     elif client._buffer:
-        client._state = http1.State.HEAD
+        client._state = stage.HEAD
         client.deadline = service.now + service.limits.header_s
     else:
         client._idle(b"")
     if not client._paused:
         client.transport.resume_reading()
+    client.catch_up()  # a request that had been read, but not handled
 
 
 def can_take(parcel: Parcel, listener: Listener) -> bool:
@@ -122,13 +124,13 @@ async def unpack(service: Service, parcel: Parcel, listener: Listener, sockets: 
 
 
 def _go_on(client: ClientConnection, standing: Standing) -> None:
-    client._request, client._state = standing.request, http1.State.EXCHANGE
+    client._request, client._state = standing.request, stage.EXCHANGE
     client._started, client._closing, client._rechunk = standing.started, standing.closing, standing.rechunk
     client.silent_since = None
 
 
 async def _join(client: ClientConnection, upstream: UpstreamConnection, sock: socket) -> None:
-    if client._state != http1.State.EXCHANGE:  # the client has gone meanwhile
+    if client._state != stage.EXCHANGE:  # the client has gone meanwhile
         sock.close()
         return
     client._upstream = upstream

@@ -30,6 +30,7 @@ class Pool:
         idle_s: float,
         most: int = MOST_IDLE,
     ) -> None:
+        self.turn = service.turn
         self._service, self._address, self._most = service, address, most
         self._connect_timeout_s, self._idle_s = connect_timeout_s, idle_s
         self._idle: list[UpstreamConnection] = []

@@ -15,6 +15,7 @@ from sidecar.proxy.connection import WRITE_HIGH, WRITE_LOW
 from sidecar.proxy.head import CHUNKED, UNTIL_CLOSE, BadResponseError, Request, Response
 from sidecar.proxy.plain import response
 from sidecar.proxy.standing import Standing
+from sidecar.proxy.turn import SHORT
 
 if TYPE_CHECKING:
     from sidecar.proxy.pool import Pool
@@ -63,6 +64,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_request",
         "_reusable",
         "_sock",
+        "_turn",
         "idle_since",
         "pool",
         "transport",
@@ -71,11 +73,11 @@ class UpstreamConnection(asyncio.Protocol):
     transport: asyncio.Transport
 
     def __init__(self, pool: Pool, sock: socket.socket) -> None:
-        self.pool, self._sock = pool, sock
+        self.pool, self._sock, self._turn = pool, sock, pool.turn
         self.idle_since = 0.0
         self._client: Asker | None = None
         self._request: Request
-        self._head = b""
+        self._head = b""  # what was read of it
         self._body: Length | Chunks | UntilClose | None = None  # None: the head is not complete
         self._reusable = False
         self._closed = True  # until it is up
@@ -109,9 +111,9 @@ class UpstreamConnection(asyncio.Protocol):
 
     @property
     def quiet(self) -> bool:
-        """Whether all that was sent is in the kernel's hands, so that the exchange can move."""
+        """Whether the exchange can move: all that was sent is in the kernel's hands, and no whole head waits."""
         return not self._closed and not (
-            self.transport.is_closing() or self.transport.get_write_buffer_size()
+            self.transport.is_closing() or self.transport.get_write_buffer_size() or b"\r\n\r\n" in self._head
         )
 
     @property
@@ -144,6 +146,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """The application closed, or the connection broke."""
         self._closed = True
+        self.catch_up()
         client, self._client = self._client, None
         if client is None:
             self.pool.discard(self)
@@ -171,26 +174,41 @@ class UpstreamConnection(asyncio.Protocol):
             self.pool.discard(self)
             self.transport.abort()
         elif self._body is None:
-            self._read_head(client, self._head + data if self._head else data)
+            if self._head:
+                data = self._head + data
+            if len(data) > SHORT:
+                self._read_head(client, data)
+                return
+            self._head = data
+            turn = self._turn
+            turn.answers.append(self)
+            if not turn.begun:
+                turn.begin()
         else:
             self._read_body(client, b"", data)
+
+    def catch_up(self) -> None:
+        """See Turn."""
+        client = self._client
+        if self._head and client is not None and self._body is None:
+            self._read_head(client, self._head)
 
     # -- reading ---------------------------------------------------------------------------------------------
 
     def _read_head(self, client: Asker, data: bytes) -> None:
         while True:
-            end = data.find(b"\r\n\r\n") + 4
-            if end < 4:
+            head, end, rest = data.partition(b"\r\n\r\n")
+            if not end:
                 self._head = data
                 if len(data) > HEAD_LIMIT:
                     self._fail(client)
                 return
             try:
-                answer = response(data[:end], self._request)
+                answer = response(head, self._request)
             except BadResponseError:
                 self._fail(client)
                 return
-            data = data[end:]
+            data = rest
             if answer.status >= 200:
                 break
             if answer.status == 101:
@@ -201,6 +219,7 @@ class UpstreamConnection(asyncio.Protocol):
             if not data:
                 self._head = b""
                 return
+        self._head = b""
         self._reusable = answer.reusable
         if answer.length == len(data):  # the whole answer, and nothing after it
             self._body = _WHOLE
