@@ -86,6 +86,17 @@ def test_a_cluster_without_sidecarsets_has_none() -> None:
     assert marked(Objects().api) == []
 
 
+def test_what_may_not_be_listed_is_nothing_of_a_run() -> None:
+    objects = Objects("Namespace/n")
+
+    def answer(method: str, path: str, query: dict[str, str], body: Any) -> Answer:
+        if path == PATHS["ClusterRole"]:
+            return refusal(403, "you may not", "Forbidden")
+        return objects.answer(method, path, query, body)
+
+    assert [str(one) for one in marked(FakeApi(answer))] == ["Namespace n"]
+
+
 def test_webhooks_go_first_and_their_definitions_last() -> None:
     objects = Objects(*ALL)
     remove(objects.api, [_marked(one) for one in ALL])

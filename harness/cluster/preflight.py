@@ -53,7 +53,7 @@ def _rights(group: str, resource: str, *verbs: str, subresource: str = "") -> li
 
 
 RIGHTS: tuple[Right, ...] = (
-    *_rights("", "namespaces", "create", "get", "delete"),
+    *_rights("", "namespaces", "create", "list", "delete"),
     *_rights("", "nodes", "list"),
     *_rights("", "pods", "create", "get", "list", "watch", "delete"),
     *_rights("", "pods", "get", subresource="log"),
@@ -63,7 +63,7 @@ RIGHTS: tuple[Right, ...] = (
     *_rights("", "services", "create", "delete"),
     *_rights("apps", "deployments", "create", "get", "list", "delete"),
     *_rights("apiextensions.k8s.io", "customresourcedefinitions", "get"),
-    *_rights(GROUP, PLURAL, "create", "get", "update", "delete"),
+    *_rights(GROUP, PLURAL, "create", "get", "list", "update", "delete"),
 )
 """In all namespaces: the run's own does not exist yet."""
 
