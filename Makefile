@@ -1,6 +1,9 @@
 # Every target sets up what it needs. `check` never edits, `fmt` does.
 PYTHON  ?= python3
 CLUSTER ?= embedded
+PLATFORMS ?= linux/amd64 linux/arm64
+# Of the base image, for which wheels are fetched: python:3.11-slim's unless BASE_IMAGE names another.
+PYTHON_VERSION ?= 3.11
 VENV    := .venv
 BIN     := $(VENV)/bin
 SOURCES := harness images/sidecar/base/sidecar images/app/v1/app loadtests e2e benchmarks tests
@@ -59,14 +62,14 @@ release: ## a GitHub release of TAG with the wheel (needs gh)
 images: $(VENV)/ready ## the images with Docker (WHEELHOUSE=DIR builds without network, BASE_IMAGE=… from a mirror)
 	$(BIN)/hotupgrade images build
 
-images-push: $(VENV)/ready ## the images for several architectures, to a registry (REGISTRY=…; needs docker buildx)
+images-push: $(VENV)/ready ## the images for several architectures, to a registry (REGISTRY=…, PLATFORMS="linux/amd64 linux/arm64"; needs docker buildx)
 	@test -n "$(REGISTRY)" || { echo "REGISTRY is needed: where to push, such as REGISTRY=registry.example.com/mesh"; exit 2; }
-	$(BIN)/hotupgrade images bake --registry $(REGISTRY) > $(VENV)/bake.json
+	$(BIN)/hotupgrade images bake --registry $(REGISTRY) $(PLATFORMS:%=--platform %) > $(VENV)/bake.json
 	docker buildx bake --file $(VENV)/bake.json --push
 
 wheelhouse: $(VENV)/ready ## wheels for make images, into WHEELHOUSE=DIR; run it where there is a network
 	@test -n "$(WHEELHOUSE)" || { echo "WHEELHOUSE is needed: a folder for the wheels"; exit 2; }
-	$(BIN)/pip download --quiet --only-binary :all: --dest $(WHEELHOUSE) \
+	$(BIN)/pip download --quiet --only-binary :all: --python-version $(PYTHON_VERSION) --dest $(WHEELHOUSE) \
 		--requirement images/runtime/requirements.txt --requirement images/runtime-sidecar/requirements.txt
 
 bench-handover: $(VENV)/ready ## hundreds of hand-overs, counted (needs wrk, nghttp2-client; about ten minutes)

@@ -41,12 +41,7 @@ def _catalogue(folders: Sequence[Path]) -> Catalogue:
 @command.command(epilog="\b\nExample:\n  hotupgrade images build sidecar:v1 sidecar:v2 --wheelhouse wheels")
 @click.argument("refs", nargs=-1, metavar="[IMAGE]...")
 @options.images
-@click.option(
-    "--base-image",
-    metavar="IMAGE",
-    envvar="BASE_IMAGE",
-    help="Base with Python 3.11 or newer, such as a mirror's.",
-)
+@base_image
 @click.option(
     "--wheelhouse",
     metavar="DIR",
@@ -65,33 +60,40 @@ def build(
     """Build images and what they are made from; all of them unless some are named."""
     from harness.images import builds
     from harness.images.engine import connect
+    from harness.images.order import ordered
 
     catalogue = _catalogue(images)
-    wanted = list(refs) or catalogue.refs()
+    definitions = ordered(catalogue, refs or catalogue.refs())
     chosen = builds.Options(base_image=base_image, wheelhouse=wheelhouse, network=network)
-    for image in builds.build(connect(), catalogue, wanted, chosen):
+    for image in builds.build(connect(), definitions, chosen):
         click.echo(f"{image.ref}  {image.id[7:19]}  {image.size / 1e6:.1f} MB")
 
 
 @command.command("list", epilog="\b\nExample:\n  hotupgrade images list")
 @options.images
 def list_(images: Sequence[Path]) -> None:
-    """List the images, and what the engine has of them."""
+    """List the images, what the engine has of them, and what they have over their base image."""
     from rich.console import Console
     from rich.table import Table
 
     from harness.images.engine import connect
 
+    catalogue = _catalogue(images)
     engine = connect()
     table = Table(box=None, pad_edge=False)
-    for heading in ("image", "id", "MB"):
-        table.add_column(heading, justify="right" if heading == "MB" else "left")
-    for ref in _catalogue(images).refs():
+    for heading in ("image", "id", "MB", "over base"):
+        table.add_column(heading, justify="left" if heading in ("image", "id") else "right")
+    for ref in catalogue.refs():
         found = engine.find(ref)
-        table.add_row(
-            ref, found.id[7:19] if found else "not built", f"{found.size / 1e6:.1f}" if found else ""
-        )
+        if found is None:
+            table.add_row(ref, "not built", "", "")
+        else:
+            table.add_row(ref, found.id[7:19], _megabytes(found.size), _megabytes(engine.over_base(found)))
     Console(highlight=False).print(table)
+
+
+def _megabytes(size: int | None) -> str:
+    return "" if size is None else f"{size / 1e6:.1f}"
 
 
 @command.command(epilog="\b\nExample:\n  hotupgrade images save bundle.tar")

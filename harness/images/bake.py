@@ -30,7 +30,7 @@ def bake(
         below = [name_of(one) for one in needs(catalogue, definition)]
         targets[_target(name_of(definition))] = {
             "context": str(definition.folder),
-            "contexts": {name: f"target:{_target(name)}" for name in below},
+            "contexts": {_context(name): f"target:{_target(name)}" for name in below},
             "platforms": list(platforms),
             "tags": [f"{registry}/{name_of(definition)}"],
             "args": dict(arguments),
@@ -38,6 +38,11 @@ def bake(
             "attest": ["type=provenance,disabled=true"],
         }
     return {"group": {"default": {"targets": sorted(map(_target, names))}}, "target": targets}
+
+
+def _context(name: str) -> str:
+    """BuildKit looks for the name in a FROM without `:latest`, also where the Dockerfile has it."""
+    return name.removesuffix(":latest")
 
 
 def _target(name: str) -> str:

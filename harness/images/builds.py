@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.embedded.machine.images import Catalogue, Definition
+from harness.embedded.machine.images import Definition
 from harness.errors import ClusterError, InputError
-from harness.images.context import pack
+from harness.images.context import pack, wheels
 from harness.images.engine import Built, Engine
-from harness.images.order import name_of, ordered
+from harness.images.order import name_of
 
 BASE_IMAGE = "BASE_IMAGE"  # the bases' build argument
 REVISION = "org.opencontainers.image.revision"
@@ -21,19 +21,27 @@ REVISION = "org.opencontainers.image.revision"
 class Options:
     """How to build. `base_image` None leaves it to the Dockerfiles; `wheelhouse` is used instead of any index.
 
-    `network` is the engine's network mode for RUN, such as host.
+    `network` is the engine's network mode for RUN, such as host. InputError for a folder without wheels.
     """
 
     base_image: str | None = None
     wheelhouse: Path | None = None
     network: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.wheelhouse is None:
+            return
+        if not self.wheelhouse.is_dir():
+            raise InputError(f"{self.wheelhouse}: no such folder; fill it with make wheelhouse")
+        if not wheels(self.wheelhouse):
+            raise InputError(
+                f"{self.wheelhouse}: holds no wheels; fill it with make wheelhouse WHEELHOUSE={self.wheelhouse}"
+            )
 
-def build(engine: Engine, catalogue: Catalogue, refs: Sequence[str], options: Options) -> Iterator[Built]:
-    """Builds these images and what they need, one by one; ClusterError, InputError."""
-    if options.wheelhouse is not None and not options.wheelhouse.is_dir():
-        raise InputError(f"{options.wheelhouse}: no such folder; fill it with make wheelhouse")
-    for definition in ordered(catalogue, refs):
+
+def build(engine: Engine, definitions: Iterable[Definition], options: Options) -> Iterator[Built]:
+    """Builds images one by one, in an order that `order.ordered` gave; ClusterError."""
+    for definition in definitions:
         arguments = (
             {BASE_IMAGE: options.base_image} if options.base_image and _asks_for_base(definition) else {}
         )

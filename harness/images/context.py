@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.embedded.machine.context import Context
-from harness.errors import InputError
 
 WHEELS = "wheels"  # where a base's Dockerfile looks for wheels
 
@@ -22,17 +21,17 @@ def pack(folder: Path, wheelhouse: Path | None = None) -> bytes:
     beside = Context(folder)
     entries = [(path.relative_to(folder).as_posix(), path) for path in _walk(folder) if beside.has(path)]
     if wheelhouse is not None and (folder / "requirements.txt").is_file():
-        wheels = sorted(wheelhouse.glob("*.whl"))
-        if not wheels:
-            raise InputError(
-                f"{wheelhouse}: holds no wheels; fill it with make wheelhouse WHEELHOUSE={wheelhouse}"
-            )
-        entries += [(f"{WHEELS}/{wheel.name}", wheel) for wheel in wheels]
+        entries += [(f"{WHEELS}/{wheel.name}", wheel) for wheel in wheels(wheelhouse)]
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for name, path in entries:
             _add(archive, name, path)
     return buffer.getvalue()
+
+
+def wheels(wheelhouse: Path) -> list[Path]:
+    """The wheels in a folder."""
+    return sorted(wheelhouse.glob("*.whl"))
 
 
 def _walk(folder: Path) -> Iterator[Path]:

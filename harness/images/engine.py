@@ -23,17 +23,22 @@ from harness.errors import ClusterError, InputError
 
 TIMEOUT_S = 600  # a base with its packages on a slow machine
 CHUNK_BYTES = 1 << 20
+BASE_NAME = "org.opencontainers.image.base.name"
 TOLD_LINES = 15  # of a build's output
 INSTALL = "install Docker (docs.docker.com/engine/install, or your distribution's docker.io) and start it"
 
 
 @dataclass(frozen=True)
 class Built:
-    """An image of the engine; `size` in bytes, all layers."""
+    """An image of the engine; `size` in bytes, all layers.
+
+    `base` is the image from elsewhere that it is made from, as its label says.
+    """
 
     ref: str
     id: str
     size: int
+    base: str | None = None
 
 
 class Engine:
@@ -86,6 +91,11 @@ class Engine:
         except (DockerException, RequestException):
             return False
         return True
+
+    def over_base(self, image: Built) -> int | None:
+        """Bytes that it has over its base; None if the engine does not have that (BuildKit keeps it to itself)."""
+        base = self.find(image.base) if image.base else None
+        return None if base is None else image.size - base.size
 
     def tag(self, ref: str, alias: str) -> None:
         """Gives an image another name."""
@@ -142,7 +152,8 @@ def names_in(archive: Path) -> list[str]:
 
 
 def _built(ref: str, image: Any) -> Built:
-    return Built(ref=ref, id=image.id, size=image.attrs["Size"])
+    labels = image.attrs["Config"]["Labels"] or {}
+    return Built(ref=ref, id=image.id, size=image.attrs["Size"], base=labels.get(BASE_NAME))
 
 
 def _words(error: Exception) -> str:

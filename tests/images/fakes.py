@@ -17,6 +17,8 @@ class FakeDocker:
 
     built: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    labels: dict[str, dict[str, str]] = field(default_factory=dict)
     broken: str = ""
     base_url: str = "http+docker://localhost"
     api_version: str = "1.41"
@@ -45,7 +47,9 @@ class FakeDocker:
         if ref not in self.tags:
             raise ImageNotFound(ref)
         return SimpleNamespace(
-            id=self.tags[ref], attrs={"Size": 1000}, tag=lambda repo, tag: self._tag(ref, repo, tag)
+            id=self.tags[ref],
+            attrs={"Size": self.sizes.get(ref, 1000), "Config": {"Labels": self.labels.get(ref)}},
+            tag=lambda repo, tag: self._tag(ref, repo, tag),
         )
 
     def _tag(self, ref: str, repository: str, tag: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,8 @@ from harness.images import builds
 from harness.images.archive import Archives
 from harness.images.bake import bake
 from harness.images.context import pack
-from harness.images.engine import Engine, names_in
+from harness.images.engine import Built, Engine, names_in
+from harness.images.order import ordered
 from tests.images.fakes import FakeDocker, archive
 
 OWN = Path(__file__).parents[2] / "images"
@@ -25,6 +28,10 @@ def folders(top: Path, files: dict[str, str]) -> Catalogue:
         (top / name).parent.mkdir(parents=True, exist_ok=True)
         (top / name).write_text(text)
     return catalogue([top])
+
+
+def build(engine: Engine, known: Catalogue, refs: Sequence[str], options: builds.Options) -> Iterator[Built]:
+    return builds.build(engine, ordered(known, refs), options)
 
 
 @pytest.fixture
@@ -44,22 +51,22 @@ def three(tmp_path: Path) -> Catalogue:
 
 def test_what_others_are_made_from_is_built_first(three: Catalogue) -> None:
     docker = FakeDocker()
-    built = [image.ref for image in builds.build(Engine(docker), three, ["a:v1"], PLAIN)]
+    built = [image.ref for image in build(Engine(docker), three, ["a:v1"], PLAIN)]
     assert built[-2:] == ["b:v1", "a:v1"]
     assert set(built) == {"a:v1", "b:v1", "c:v1", "runtime:latest"}
-    assert {image.ref for image in builds.build(Engine(FakeDocker()), three, ["c:v1"], PLAIN)} == {"c:v1"}
+    assert {image.ref for image in build(Engine(FakeDocker()), three, ["c:v1"], PLAIN)} == {"c:v1"}
 
 
 def test_an_unknown_image_is_named_with_near_ones_before_anything_is_built(three: Catalogue) -> None:
     docker = FakeDocker()
     with pytest.raises(InputError, match=r"no image 'a:v2'; did you mean a:v1\?"):
-        list(builds.build(Engine(docker), three, ["a:v2"], PLAIN))
+        list(build(Engine(docker), three, ["a:v2"], PLAIN))
     assert docker.built == []
 
 
 def test_a_base_image_goes_only_to_dockerfiles_that_ask_for_one(three: Catalogue) -> None:
     docker = FakeDocker()
-    list(builds.build(Engine(docker), three, ["b:v1"], builds.Options(base_image="mirror/python:3.12")))
+    list(build(Engine(docker), three, ["b:v1"], builds.Options(base_image="mirror/python:3.12")))
     arguments = {ref: options["buildargs"] for ref, options in docker.built}
     assert arguments["runtime:latest"] == {"BASE_IMAGE": "mirror/python:3.12"}
     assert arguments["b:v1"] == arguments["c:v1"] == {}
@@ -69,10 +76,10 @@ def test_a_wheelhouse_goes_into_the_context_of_what_installs(three: Catalogue, t
     wheels = tmp_path / "house"
     wheels.mkdir()
     with pytest.raises(InputError, match="holds no wheels; fill it with make wheelhouse"):
-        list(builds.build(Engine(FakeDocker()), three, ["b:v1"], builds.Options(wheelhouse=wheels)))
+        list(build(Engine(FakeDocker()), three, ["b:v1"], builds.Options(wheelhouse=wheels)))
     (wheels / "h2-4-py3-none-any.whl").write_bytes(b"w")
     docker = FakeDocker()
-    list(builds.build(Engine(docker), three, ["b:v1"], builds.Options(wheelhouse=wheels)))
+    list(build(Engine(docker), three, ["b:v1"], builds.Options(wheelhouse=wheels)))
     files = {ref: set(options["files"]) for ref, options in docker.built}
     assert files["runtime:latest"] == {"Dockerfile", "requirements.txt", "wheels/h2-4-py3-none-any.whl"}
     assert files["c:v1"] == {"Dockerfile", "f"}
@@ -80,14 +87,14 @@ def test_a_wheelhouse_goes_into_the_context_of_what_installs(three: Catalogue, t
 
 def test_a_wheelhouse_that_is_not_there_is_refused(three: Catalogue) -> None:
     with pytest.raises(InputError, match="/nowhere: no such folder"):
-        list(builds.build(Engine(FakeDocker()), three, ["a:v1"], builds.Options(wheelhouse=Path("/nowhere"))))
+        list(build(Engine(FakeDocker()), three, ["a:v1"], builds.Options(wheelhouse=Path("/nowhere"))))
 
 
 def test_a_failed_build_is_told_with_its_last_lines(three: Catalogue) -> None:
     with pytest.raises(
         ClusterError, match=r"(?s)image b:v1 cannot be built: it went wrong.*Step 1/2 : FROM nothing"
     ):
-        list(builds.build(Engine(FakeDocker(broken="b:v1")), three, ["a:v1"], PLAIN))
+        list(build(Engine(FakeDocker(broken="b:v1")), three, ["a:v1"], PLAIN))
 
 
 def test_a_context_depends_on_nothing_but_names_contents_and_the_executable_bit(tmp_path: Path) -> None:
@@ -177,7 +184,7 @@ def test_buildx_gets_each_image_with_those_that_it_is_made_from_as_contexts(thre
     )
     target = made["target"]["b-v1"]
     assert target["tags"] == ["r.example/mesh/b:v1"]
-    assert target["contexts"] == {"runtime:latest": "target:runtime-latest", "c:v1": "target:c-v1"}
+    assert target["contexts"] == {"runtime": "target:runtime-latest", "c:v1": "target:c-v1"}
     assert target["platforms"] == ["linux/arm64"]
     assert target["attest"] == ["type=provenance,disabled=true"]
     assert made["group"]["default"]["targets"] == ["a-v1", "b-v1", "c-v1", "runtime-latest"]
@@ -186,7 +193,7 @@ def test_buildx_gets_each_image_with_those_that_it_is_made_from_as_contexts(thre
 def test_the_projects_own_images_can_be_built_in_some_order() -> None:
     own = catalogue([OWN])
     docker = FakeDocker()
-    built = [image.ref for image in builds.build(Engine(docker), own, own.refs(), PLAIN)]
+    built = [image.ref for image in build(Engine(docker), own, own.refs(), PLAIN)]
     assert built.index("runtime-sidecar:latest") < built.index("sidecar:base") < built.index("sidecar:v1")
     assert sorted(built) == own.refs()
 
@@ -195,3 +202,58 @@ def test_an_image_that_is_missing_is_pulled() -> None:
     docker = FakeDocker(registry={"team/proxy:v1"})
     Archives(lambda: Engine(docker)).check(["team/proxy:v1"], [])
     assert docker.tags == {"team/proxy:v1": "pulled"}
+
+
+def test_the_size_over_the_base_is_told_where_the_engine_has_the_base() -> None:
+    label = {"org.opencontainers.image.base.name": "mirror/python:3.12"}
+    docker = FakeDocker(
+        tags={"a:v1": "1", "b:v1": "2", "mirror/python:3.12": "3"},
+        sizes={"a:v1": 1500, "mirror/python:3.12": 1200},
+        labels={"a:v1": label},
+    )
+    engine = Engine(docker)
+    a, b = engine.find("a:v1"), engine.find("b:v1")
+    assert a is not None
+    assert b is not None
+    assert (engine.over_base(a), engine.over_base(b)) == (300, None)
+    del docker.tags["mirror/python:3.12"]
+    assert engine.over_base(a) is None
+
+
+@pytest.mark.parametrize("ref", ["runtime:latest", "runtime-sidecar:latest"])
+def test_a_base_says_what_it_is_made_from(ref: str) -> None:
+    base = catalogue([OWN]).find(ref)
+    assert base is not None
+    assert base.config.labels["org.opencontainers.image.base.name"] == "python:3.11-slim"
+
+
+def test_no_image_runs_as_root_nor_in_its_group() -> None:
+    own = catalogue([OWN])
+    users = {ref: found.config.user for ref in own.refs() if (found := own.find(ref))}
+    assert set(users.values()) == {"65532:65532"}, users
+
+
+def test_every_image_has_a_title_a_description_and_a_licence() -> None:
+    own = catalogue([OWN])
+    labels = {ref: found.config.labels for ref in own.refs() if (found := own.find(ref))}
+    needed = {f"org.opencontainers.image.{name}" for name in ("title", "description")}
+    assert [ref for ref, given in labels.items() if not needed <= set(given)] == []
+    assert {given.get("org.opencontainers.image.licenses") for given in labels.values()} == {"Apache-2.0"}
+    tagged = {ref: given.get("org.opencontainers.image.version") for ref, given in labels.items()}
+    assert tagged["sidecar:v1"] == "v1"
+    assert tagged["sidecar:v2"] == "v2"
+
+
+def test_the_revision_is_the_commit_of_an_unchanged_checkout(tmp_path: Path) -> None:
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    assert builds.labels(tmp_path) == {}
+    git("init", "--quiet")
+    (tmp_path / "f").write_text("f")
+    git("add", "f")
+    git("commit", "--quiet", "--message", "f")
+    assert builds.labels(tmp_path) == {"org.opencontainers.image.revision": git("rev-parse", "HEAD")}
+    (tmp_path / "f").write_text("changed")
+    assert builds.labels(tmp_path) == {}
