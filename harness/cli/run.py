@@ -127,6 +127,10 @@ def command(
         raise InputError(
             "--target and --upgrade cold: the upgradeType of your SidecarSet is yours; leave one out"
         )
+    if target and upgrades_per_pod:
+        raise InputError(
+            "--target and --upgrades-per-pod: the pods are yours and stay the same; leave one out"
+        )
     if bool(target) != bool(load_spec):
         raise InputError(
             "--target and --load-spec go together: say what to send to your workload, or give neither"

@@ -4,7 +4,8 @@ A gate that is not met makes the classes that it concerns inconclusive: nothing 
 excuses no failure, with two exceptions (`Loss.excused`): a busy machine lets requests time out, whatever the
 sidecar does. So a request that merely timed out, or was in flight at the end, while its load generator was
 saturated or never stopped in order, is counted and shown, but makes its class inconclusive, not failed.
-And a request to the Service's address that failed while a pod was in back-off is the kubelet's (`Loss.of_kubelet`).
+And a connection that the Service's address refused while back-off left it without pods is the kubelet's
+(`Loss.of_kubelet`).
 Refused and reset connections elsewhere, wrong statuses, corrupted and duplicated requests are failures always: no load
 makes a sound sidecar do that.
 
@@ -53,18 +54,22 @@ class Requirements:
 
 @dataclass(frozen=True)
 class Loss:
-    """A failed request and the phase that it is put into."""
+    """A failed request, the phase that it is put into, and whether back-off left a Service without pods meanwhile."""
 
     request: Failed
     place: Place
+    without_endpoints: bool = False
 
     @property
     def of_kubelet(self) -> bool:
-        """It went to the Service while a pod was in back-off.
+        """The Service refused it for want of pods, which were in back-off.
 
-        Such a pod is not Ready and leaves the endpoints, and no sidecar can help it.
+        Such a pod is not Ready and leaves the endpoints, and no sidecar can help it. A connection that was accepted
+        has come to a sidecar: what goes wrong on it is never the kubelet's.
         """
-        return self.request.client.pod == SERVICE and self.place.phase == "back-off"
+        request = self.request
+        refused = request.fate == "lost" and request.seen == "refused"
+        return self.without_endpoints and refused and request.client.pod == SERVICE
 
     @property
     def excused(self) -> bool:
@@ -168,7 +173,7 @@ def zero_loss(evidence: Evidence) -> Finding:
     observed = f"{len(losses):,} of {evidence.sent:,} requests failed"
     kubelets = sum(loss.of_kubelet for loss in losses)
     if kubelets:
-        observed += f"; {kubelets:,} of them went to the Service while a pod was in back-off"
+        observed += f"; {kubelets:,} of them by a Service whose pods were in back-off"
     if excused > kubelets:
         observed += f"; {excused - kubelets:,} of them timed out while the load generator could not keep up"
     outcome: Outcome = "passed" if not losses else "failed" if excused < len(losses) else "inconclusive"
@@ -347,6 +352,12 @@ def ledgers_complete(evidence: Evidence) -> Finding:
         for load in evidence.loads
         for client in load.clients
         if client.pod in missing
+    }
+    whose |= {
+        client.traffic_class: _some(f"ledger missing: application {pod}" for pod in missing)
+        for load in evidence.loads
+        for client in load.clients
+        if missing and client.pod == SERVICE  # any of them may have executed it
     }
     return Finding(_met(not lacking), required, _some(lacking) or "all", {} if unstopped else whose)
 

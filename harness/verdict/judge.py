@@ -26,13 +26,14 @@ from harness.record.upgrade import Upgrade
 from harness.verdict import latency
 from harness.verdict.claim import upper_bound
 from harness.verdict.gates import GATES, Evidence, Finding, Loss, Requirements
-from harness.verdict.phases import Phases, Place
+from harness.verdict.phases import Phases
 from harness.verdict.reconcile import Failed, reconcile
 
 OUTRANKS: tuple[Outcome, ...] = ("interrupted", "failed", "inconclusive", "passed", "skipped")
 """The first of these that any part has is the outcome of the whole."""
 LASTING = ("stream",)
 """Classes whose requests last by design: their latencies would hide all others' in a percentile over all classes."""
+CONNECT_S = 5.0  # as long as a client tries to connect
 NEARLY = 1e-3  # of a slot: slots start at multiples of SLOT_S, which a float of Unix seconds holds to 1e-5
 
 
@@ -47,7 +48,7 @@ def judge(
     """One scenario's verdict, with everything that it rests on."""
     reconciled = reconcile(loads, apps)
     phases = Phases(upgrades)
-    losses = [Loss(one, _place(phases, one)) for one in reconciled.failed]
+    losses = [_loss(phases, one) for one in reconciled.failed]
     evidence = Evidence(upgrades, loads, reconciled, losses, requirements, locust_requests)
     findings = {gate: finding for gate, check in GATES if (finding := check(evidence)) is not None}
     names = dict.fromkeys([*requirements.classes, *reconciled.classes])
@@ -66,10 +67,12 @@ def judge(
     )
 
 
-def _place(phases: Phases, failed: Failed) -> Place:
-    if failed.client.pod == SERVICE:
-        return phases.during_any(failed.at, failed.ended)
-    return phases.during(failed.client.pod, failed.at, failed.ended)
+def _loss(phases: Phases, failed: Failed) -> Loss:
+    if failed.client.pod != SERVICE:
+        return Loss(failed, phases.during(failed.client.pod, failed.at, failed.ended))
+    # A client that is late sends long after the intended time.
+    sent = max(failed.at, failed.ended - CONNECT_S)
+    return Loss(failed, phases.during_any(sent, failed.ended), phases.without_endpoints(sent, failed.ended))
 
 
 def overall(scenarios: Sequence[Scenario]) -> Outcome:
@@ -136,11 +139,10 @@ def _class_outcome(
 ) -> tuple[Outcome, str | None]:
     own = [loss for loss in losses if loss.request.client.traffic_class == name]
     if any(not loss.excused for loss in own):
-        return "failed", _losses(own)
+        return "failed", _losses(own) + _apart(own)
     if own:
-        kubelets = [loss for loss in own if loss.of_kubelet]
-        if len(kubelets) == len(own):
-            why = "all while a pod was in back-off: its kubelet's doing, not the sidecar's"
+        if all(loss.of_kubelet for loss in own):
+            why = "all refused while no pod was an endpoint for back-off: the kubelet's doing, not the sidecar's"
             return "inconclusive", f"{_losses(own)}, {why}"
         return "inconclusive", f"{_losses(own)}, but the load generator could not keep up"
     if not traffic.sent:
@@ -156,9 +158,15 @@ def _losses(losses: Sequence[Loss]) -> str:
     return f"{len(losses):,} failed: " + ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
 
 
+def _apart(losses: Sequence[Loss]) -> str:
+    """Says how many of them are not the sidecar's."""
+    kubelets = sum(loss.of_kubelet for loss in losses)
+    return f"; {kubelets:,} of them for back-off, the kubelet's doing" if kubelets else ""
+
+
 def _reason(outcome: Outcome, losses: Sequence[Loss], findings: Mapping[str, Finding]) -> str | None:
     if outcome == "failed":
-        return _losses(losses)
+        return _losses(losses) + _apart(losses)
     short = [
         f"{gate}: {finding.observed}"
         for gate, finding in findings.items()

@@ -15,11 +15,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 
-from harness.record.upgrade import Phase, PhaseName, Upgrade
+from harness.record.upgrade import Phase, PhaseName, PodUpgrade, Upgrade
 
 DISTURBED: tuple[PhaseName, ...] = ("upgrade", "back-off", "migration", "reset")
 """The phases in which something is done to the pod; a failure outside of them is not the upgrade's doing."""
+ENDPOINTS_S = 3.0
+"""Until a pod that is Ready again is reached through its Service: kube-proxy gathers changes for a second at least."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,19 @@ class Phases:
         rank = {"back-off": 0, **dict.fromkeys(DISTURBED[:1] + DISTURBED[2:], 1)}
         return min(places, key=lambda place: rank.get(place.phase, 2))
 
+    def without_endpoints(self, start: float, end: float) -> bool:
+        """Whether, between two moments, back-off kept every pod of an upgrade out of a Service's endpoints.
+
+        As long as one is in, the Service leads there, and what fails is not a kubelet's doing.
+        """
+        return any(
+            bool(upgrade.pods)
+            and all(
+                any(first <= end and start <= last for first, last in _absences(pod)) for pod in upgrade.pods
+            )
+            for upgrade in self._upgrades
+        )
+
     def during(self, pod: str, start: float, end: float) -> Place:
         """The phase that something lasting from `start` to `end` is put into."""
         began, ended = self.at(pod, start), self.at(pod, end)
@@ -94,6 +110,29 @@ class Phases:
 def _touches(phase: Phase, start: float, end: float) -> bool:
     precision_s = phase.precision_ms / 1000
     return phase.start - precision_s <= end and (phase.end is None or start <= phase.end + precision_s)
+
+
+def _absences(pod: PodUpgrade) -> Iterator[tuple[float, float]]:
+    """When the pod was not among a Service's endpoints for a back-off, each from first to last.
+
+    The kubelet calls the pod Ready only when what it delayed works, which is later than its start. A container that
+    ends again in between has itself to blame for what follows.
+    """
+    for phase, after in zip(pod.phases, [*pod.phases[1:], None], strict=True):
+        if phase.name != "back-off":
+            continue
+        over = inf if phase.end is None else phase.end
+        if after is not None and after.name == "migration" and after.end is not None:
+            ended = [
+                event.at
+                for event in pod.events
+                if event.source == "watch"
+                and event.container == pod.working
+                and event.reason in ("Terminated", "Waiting")
+                and over < event.at < after.end
+            ]
+            over = min([after.end, *ended])
+        yield phase.start - phase.precision_ms / 1000, over + ENDPOINTS_S
 
 
 def window(upgrade: Upgrade) -> tuple[float, float | None]:

@@ -42,6 +42,7 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
         (["--cluster", "minikube"], "'--cluster': 'minikube' is not one of 'embedded', 'kind', 'current'"),
         (["--cluster", "current", "--kubeconfig", "/nowhere"], "/nowhere"),
         (["--target", "deployment/shop"], "--target and --load-spec go together"),
+        (["--target", "pod/shop", "--upgrades-per-pod", "2"], "--target and --upgrades-per-pod"),
         (["--container", "other"], "--container other: spec.containers has sidecar; name one of them"),
         (["--bogus"], "No such option '--bogus'"),
     ],

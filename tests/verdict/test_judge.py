@@ -456,26 +456,56 @@ def to_the_service(run: Run) -> Run:
     return run
 
 
-def back_off(run: Run) -> None:
-    """The first pod's upgrade phase is its kubelet's delay."""
-    phases = run.upgrades[0].pods[0].phases
-    phases[0] = phases[0].model_copy(update={"name": "back-off"})
+def back_off(run: Run, pods: int = 2) -> None:
+    """The upgrade phase of so many pods is their kubelet's delay, and the delays overlap."""
+    start = run.upgrades[0].pods[0].phases[0].start
+    for pod in run.upgrades[0].pods[:pods]:
+        pod.phases[0] = pod.phases[0].model_copy(update={"name": "back-off", "start": start})
 
 
-@pytest.mark.parametrize("delayed", [True, False])
-def test_a_refused_connection_to_the_service_is_the_kubelets_only_in_its_back_off(delayed: bool) -> None:
+@pytest.mark.parametrize(("delayed", "outcome"), [(2, "inconclusive"), (1, "failed"), (0, "failed")])
+def test_a_refused_connection_to_the_service_is_the_kubelets_only_when_back_off_left_it_no_pod(
+    delayed: int, outcome: Outcome
+) -> None:
     run = to_the_service(small())
     at = run.upgrades[0].pods[0].phases[0].start + 0.01
     synthetic.fail(run, "post-app-0", 50, "refused", at, at)
-    if delayed:
-        back_off(run)
+    back_off(run, delayed)
     scenario = judged(run)
     result = scenario.classes["service"]
     assert result.failed == scenario.traffic.failed == 1
-    assert result.outcome == ("inconclusive" if delayed else "failed")
-    assert ("its kubelet's doing" in (result.reason or "")) is delayed
+    assert result.outcome == outcome
+    kubelets = outcome == "inconclusive"
+    assert ("the kubelet's doing" in (result.reason or "")) is kubelets
     observed = gate(scenario, "no request failed").observed
-    assert ("went to the Service while a pod was in back-off" in observed) is delayed
+    assert ("by a Service whose pods were in back-off" in observed) is kubelets
+
+
+@pytest.mark.parametrize("kind", ["reset", "eof", "timeout", "status", "protocol", "corrupted"])
+def test_a_connection_that_the_service_did_not_refuse_is_the_sidecars_also_in_back_off(kind: str) -> None:
+    run = to_the_service(small())
+    at = run.upgrades[0].pods[0].phases[0].start + 0.01
+    synthetic.fail(run, "post-app-0", 50, kind, at, at)
+    synthetic.fail(run, "post-app-0", 51, "refused", at, at)
+    back_off(run)
+    scenario = judged(run)
+    assert scenario.classes["service"].outcome == scenario.outcome == "failed"
+    assert "1 of them for back-off, the kubelet's doing" in (scenario.classes["service"].reason or "")
+
+
+def test_a_client_that_was_late_is_judged_by_when_it_tried_to_connect() -> None:
+    run = to_the_service(small())
+    delay = run.upgrades[0].pods[0].phases[0]
+    synthetic.fail(run, "post-app-0", 50, "refused", delay.start, delay.start + 30)
+    back_off(run)
+    assert judged(run).classes["service"].outcome == "failed"
+
+
+def test_without_a_pods_ledger_nobody_knows_what_the_service_led_to() -> None:
+    run = to_the_service(small())
+    run.requirements = dataclasses.replace(run.requirements, min_per_class_per_upgrade=0)
+    app_ledger_missing(run)
+    assert judged(run).classes["service"].reason == "ledgers complete: ledger missing: application app-1"
 
 
 def test_a_back_off_excuses_nothing_that_went_to_a_pod() -> None:

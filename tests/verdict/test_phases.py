@@ -1,6 +1,7 @@
 import pytest
 
-from harness.verdict.phases import Phases, Place, flips, window
+from harness.record.upgrade import PodEvent, Upgrade
+from harness.verdict.phases import ENDPOINTS_S, Phases, Place, flips, window
 from tests.verdict import synthetic
 
 PATCHED = 1000.0
@@ -88,3 +89,31 @@ def test_what_went_to_any_pod_is_put_into_a_back_off_first_then_into_a_disturban
     )
     assert Phases([waits]).during_any(PATCHED + 0.5, PATCHED + 0.5) == Place("back-off", 1)
     assert Phases([]).during_any(1.0, 2.0) == Place("steady", None)
+
+
+def delayed_alone() -> Upgrade:
+    """One pod: in back-off from 0.0 to 0.412 after its change, works at 1.248."""
+    upgrade = synthetic.upgrade(1, PATCHED, pods=["app-0"])
+    phases = upgrade.pods[0].phases
+    phases[0] = phases[0].model_copy(update={"name": "back-off"})
+    return upgrade
+
+
+@pytest.mark.parametrize(
+    ("after", "without"), [(-0.1, False), (0.2, True), (1.2, True), (4.2, True), (4.3, False)]
+)
+def test_a_pod_is_an_endpoint_again_only_when_what_was_delayed_works(after: float, without: bool) -> None:
+    at = PATCHED + after
+    assert Phases([delayed_alone()]).without_endpoints(at, at) is without
+    assert not Phases([HOT]).without_endpoints(at, at)
+
+
+def test_a_container_that_ends_again_after_its_delay_has_itself_to_blame() -> None:
+    crashes = delayed_alone()
+    pod = crashes.pods[0]
+    pod.phases[1].end = PATCHED + 60
+    crash = PodEvent(at=PATCHED + 1, source="watch", reason="Terminated", container=pod.working)
+    late = PATCHED + 1 + ENDPOINTS_S + 0.1
+    assert Phases([crashes]).without_endpoints(late, late)
+    pod.events.append(crash)
+    assert not Phases([crashes]).without_endpoints(late, late)
