@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 
 MANIFEST = Path(__file__).parents[1] / "e2e" / "manifests" / "hotupgrade-sidecarset.yaml"
-MOMENT_WITHIN_S = 60.0  # all moments come in the first ten seconds of a run
+MOMENT_WITHIN_S = (
+    180.0  # all moments come in the first ten seconds of a run on a machine that has time for it
+)
 GONE_WITHIN_S = 10.0  # a second, on a machine with nothing else to do
 ENDS_WITHIN_S = 60.0
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
