@@ -154,9 +154,8 @@ class KindCluster:
         kruise.await_system(api, CLOCK)
         self._load()
         if self._reached().controller() is None:
-            stays = (
-                self._options.keep or self._made
-            )  # or goes with the cluster; marks of a run are for what does not
+            # Objects that stay, or go with their cluster, carry no marks of a run, by which they would be removed.
+            stays = self._options.keep or self._made
             objects = kruise.rewritten(
                 self._options.kruise.render(self._execute),
                 labels={MANAGED_BY: MANAGER} if stays else site.labels,
