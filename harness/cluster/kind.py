@@ -19,7 +19,7 @@ from kubernetes.client import ApiClient, CoreV1Api
 from harness.alias import alias
 from harness.calls import REQUEST_S, calling
 from harness.cluster import kruise
-from harness.cluster.orphans import claim, folder_of
+from harness.cluster.orphans import claim, folder_of, inherit
 from harness.cluster.protocol import Feature
 from harness.cluster.remote import Remote, reach
 from harness.cluster.webhooks import await_webhooks
@@ -27,7 +27,7 @@ from harness.errors import ClusterError, InputError
 from harness.images.archive import Archives
 from harness.record.report import ClusterInfo
 from harness.removal import marked, remove
-from harness.site import Site
+from harness.site import MANAGED_BY, MANAGER, Site
 from harness.upgrade.waits import CLOCK
 
 MADE_LABEL, MADE = "hotupgrade/cluster", "kind"  # on every node of a cluster that the kit made
@@ -125,8 +125,8 @@ class KindCluster:
                 )
         configuration(options.nodes, options.config)
         options.kruise.check()
-        self._refs = images
-        self._images.check(images, options.archives)
+        self._refs = [*images, *([options.kruise.image] if options.kruise.image else [])]
+        self._images.check(self._refs, options.archives)
         if options.name in self._clusters():
             self._take_over()
 
@@ -143,6 +143,8 @@ class KindCluster:
                 f"kind cluster {self._options.name} was not made by hotupgrade; use it with --adopt, "
                 "or give another --name"
             )
+        if inherit(self._folder, self._options.name, keep=self._options.keep):
+            self._made = True
 
     def up(self, site: Site) -> None:
         """Makes it if it is not there, loads images, installs Kruise unless it has one; ClusterError."""
@@ -152,10 +154,12 @@ class KindCluster:
         kruise.await_system(api, CLOCK)
         self._load()
         if self._reached().controller() is None:
+            # Objects that stay, or go with their cluster, carry no marks of a run, by which they would be removed.
+            stays = self._options.keep or self._made
             objects = kruise.rewritten(
                 self._options.kruise.render(self._execute),
-                labels=site.labels,
-                annotations=site.annotations,
+                labels={MANAGED_BY: MANAGER} if stays else site.labels,
+                annotations={} if stays else site.annotations,
                 image=self._options.kruise.image,
                 images_loaded=bool(self._options.archives) or self._options.kruise.image is not None,
             )

@@ -26,7 +26,7 @@ VERSION = "1.9.0"
 REPOSITORY = "https://openkruise.github.io/charts/"
 CHART = "kruise"
 INDEX_WITHIN_S = 20.0
-RENDERED_WITHIN_S = 120.0
+COMMAND_WITHIN_S = 600.0  # the longest: an archive of all images, loaded onto several nodes
 WEBHOOKS_WITHIN_S = (
     180.0  # the image is pulled, the manager elects itself, makes certificates, registers its webhooks
 )
@@ -179,7 +179,7 @@ def _documents(text: str, where: str) -> list[dict[str, Any]]:
 def execute(command: Sequence[str]) -> str:
     """Runs a command and returns its output; ClusterError with its last line."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=RENDERED_WITHIN_S)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=COMMAND_WITHIN_S)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ClusterError(f"{command[0]}: {error}") from error
     if done.returncode:

@@ -6,6 +6,7 @@ the cluster for itself. Knows nothing of what is on a cluster.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -33,6 +34,17 @@ def claim(folder: Path, made: str | None) -> None:
         (folder / MADE).write_text(made)
 
 
+def inherit(folder: Path, cluster: str, *, keep: bool) -> bool:
+    """Whether a killed run had made the cluster for itself; it is this run's now, and no orphan any more."""
+    mine = [one for one in orphans() if one.cluster == cluster]
+    if mine:
+        claim(folder, None if keep else cluster)  # first: one claim too many is better than none
+    for one in mine:
+        if one.folder != folder:
+            shutil.rmtree(one.folder)
+    return bool(mine)
+
+
 @dataclass(frozen=True)
 class Orphan:
     """A folder whose run is gone, and the cluster that was made for that run."""
@@ -49,10 +61,15 @@ class Orphan:
 
 
 def orphans(alive: Callable[[str], bool | None] = lives) -> list[Orphan]:
-    """Those of runs whose process is gone; a folder without an owner is somebody's who has just begun."""
+    """Those of this user's runs whose process is gone; a folder without an owner is somebody's who has just begun.
+
+    Anybody can make a folder of such a name where temporary files lie, and name a cluster in it.
+    """
     found = []
     for folder in sorted(Path(tempfile.gettempdir()).glob(f"{PREFIX}*")):
         owner, made = folder / OWNER, folder / MADE
+        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+            continue
         if owner.is_file() and alive(owner.read_text()) is False:
             found.append(Orphan(folder, made.read_text() if made.is_file() else None))
     return found

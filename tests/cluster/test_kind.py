@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from harness.cluster import kruise
+from harness.cluster import kruise, orphans
 from harness.cluster.kind import MADE, MADE_LABEL, KindCluster, KindOptions, configuration
 from harness.cluster.remote import Remote
 from harness.errors import ClusterError, InputError
@@ -100,7 +101,7 @@ class Machine:
         if method == "POST" and path.endswith("sidecarsets"):
             return 201, {**body, "metadata": {"name": "p", "annotations": {"kruise.io/sidecarset-hash": "h"}}}
         if method == "POST":
-            self.created.append(f"{body['kind']} {body['metadata']['labels']['hotupgrade/run']}")
+            self.created.append(f"{body['kind']} {body['metadata']['labels'].get('hotupgrade/run', 'stays')}")
             return 201, body
         if "labelSelector" in query:
             name = path.rpartition("/")[2]
@@ -186,7 +187,7 @@ def test_a_cluster_of_its_own_is_made_loaded_given_kruise_and_ended(machine: Mac
     one.up(SITE)
     assert ran(machine, "kind", "create") == [["kind", "create", "lab", "node:v1", "/usr/bin/kind"]]
     assert len(ran(machine, "kind", "load", "image-archive", "--name", "lab")) == 1
-    assert machine.created == ["CustomResourceDefinition 1", "Deployment 1"]
+    assert machine.created == ["CustomResourceDefinition stays", "Deployment stays"]  # with its cluster
     assert not one.outlives_run
     one.down()
     one.down()
@@ -241,7 +242,37 @@ def test_kruise_that_a_run_brought_to_a_cluster_that_stays_is_taken_away_again(m
     one.preflight([])
     one.up(SITE)
     one.down()
+    assert machine.created == ["CustomResourceDefinition 1", "Deployment 1"]
     assert machine.deleted[0] == "w"
+
+
+def test_kruise_that_is_to_stay_carries_no_marks_by_which_a_runs_own_is_removed(machine: Machine) -> None:
+    machine.clusters, machine.kruise_there = ["lab"], False
+    one = cluster(machine, keep=True)
+    one.preflight([])
+    one.up(SITE)
+    assert machine.created == ["CustomResourceDefinition stays", "Deployment stays"]
+
+
+def test_a_cluster_that_a_killed_run_had_made_for_itself_is_this_runs_to_end(
+    machine: Machine,
+) -> None:
+    machine.clusters = ["lab"]
+    left = orphans.folder_of("left")
+    orphans.claim(left, "lab")
+    (left / orphans.OWNER).write_text(f"{socket.gethostname()}/1/0")
+    one = cluster(machine)
+    one.preflight([])
+    assert not left.exists()
+    assert not one.outlives_run
+    one.down()
+    assert ran(machine, "kind", "delete") == [["kind", "delete", "cluster", "--name", "lab"]]
+
+
+def test_an_image_given_for_kruise_is_loaded_too(machine: Machine) -> None:
+    one = cluster(machine, kruise=kruise.Source(manifests=machine.manifests, image="mirror/k:v1"))
+    one.preflight(["sidecar:v1"])
+    assert one._images.refs == ["sidecar:v1", "mirror/k:v1"]  # type: ignore[attr-defined]
 
 
 def test_a_kept_cluster_stays_with_all_that_is_on_it(machine: Machine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,4 +41,10 @@ def test_a_run_that_goes_on_has_no_orphans() -> None:
 
 def test_a_folder_without_an_owner_is_left(temporary: Path) -> None:
     folder_of("1").mkdir()
+    assert orphans(alive=lambda owner: False) == []
+
+
+def test_a_folder_that_another_user_planted_names_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    claim(folder_of("1"), "lab")
+    monkeypatch.setattr(os, "getuid", lambda: folder_of("1").stat().st_uid + 1)
     assert orphans(alive=lambda owner: False) == []
