@@ -41,30 +41,32 @@ setup: $(VENV)/ready ## virtual environment with the pinned dependencies
 e2e: $(VENV)/ready $(if $(filter kind,$(CLUSTER)),$(VENV)/ready-kind) ## the main job: hot upgrades under load, and its negative control (CLUSTER=embedded, kind, current)
 	$(BIN)/python -m pytest e2e -s --cluster $(CLUSTER)
 
+# What a workflow passes reaches the shell as variables of its environment ($$NAME), never as text of the command.
 conformance: $(VENV)/ready-kind ## a run for the record: MANIFEST=FILE, TO="IMAGE IMAGE", UPGRADES, PODS, VERSION_HEADER, CLUSTER
-	@test -n "$(MANIFEST)" || { echo "MANIFEST is needed: the SidecarSet's YAML file"; exit 2; }
-	$(BIN)/hotupgrade run --cluster $(CLUSTER) --file "$(MANIFEST)" $(foreach image,$(TO),--to "$(image)") \
-		--upgrades $(or $(UPGRADES),5) --pods $(or $(PODS),2) --version-header "$(or $(VERSION_HEADER),x-sidecar-version)"
+	@test -n "$$MANIFEST" || { echo "MANIFEST is needed: the SidecarSet's YAML file"; exit 2; }
+	@set -f; for image in $$TO; do set -- "$$@" --to "$$image"; done; \
+	$(BIN)/hotupgrade run --cluster $(CLUSTER) --file "$$MANIFEST" "$$@" --upgrades "$${UPGRADES:-5}" --pods "$${PODS:-2}" \
+		--version-header "$${VERSION_HEADER-x-sidecar-version}"
 
 job-summary: ## the newest report's Markdown into GITHUB_STEP_SUMMARY
 	@test ! -e reports/latest/summary.md || cat reports/latest/summary.md >> "$${GITHUB_STEP_SUMMARY:-/dev/stdout}"
 
 allow-namespaces: ## where AppArmor keeps ordinary users from making namespaces: let them (needs sudo)
-	sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0
+	sudo sysctl -e -w kernel.apparmor_restrict_unprivileged_userns=0
 
 wheel: $(BIN)/python ## the wheel, into dist/
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
 release: ## a GitHub release of TAG with the wheel (needs gh)
-	@test -n "$(TAG)" || { echo "TAG is needed: the tag to release"; exit 2; }
-	gh release create "$(TAG)" --verify-tag --generate-notes dist/*.whl
+	@test -n "$$TAG" || { echo "TAG is needed: the tag to release"; exit 2; }
+	gh release create "$$TAG" --verify-tag --generate-notes dist/*.whl
 
 images: $(VENV)/ready ## the images with Docker (WHEELHOUSE=DIR builds without network, BASE_IMAGE=… from a mirror)
 	$(BIN)/hotupgrade images build
 
 images-push: $(VENV)/ready ## the images for several architectures, to a registry (REGISTRY=…, PLATFORMS="linux/amd64 linux/arm64"; needs docker buildx)
-	@test -n "$(REGISTRY)" || { echo "REGISTRY is needed: where to push, such as REGISTRY=registry.example.com/mesh"; exit 2; }
-	$(BIN)/hotupgrade images bake --registry $(REGISTRY) $(PLATFORMS:%=--platform %) > $(VENV)/bake.json
+	@test -n "$$REGISTRY" || { echo "REGISTRY is needed: where to push, such as REGISTRY=registry.example.com/mesh"; exit 2; }
+	$(BIN)/hotupgrade images bake --registry "$$REGISTRY" $(PLATFORMS:%=--platform %) > $(VENV)/bake.json
 	docker buildx bake --file $(VENV)/bake.json --push
 
 wheelhouse: $(VENV)/ready ## wheels for make images, into WHEELHOUSE=DIR; run it where there is a network

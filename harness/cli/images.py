@@ -122,7 +122,10 @@ def load(file: Path) -> None:
 
 @command.command(epilog="\b\nExample:\n  hotupgrade images bake --registry example.com/mesh > bake.json")
 @click.option(
-    "--registry", required=True, metavar="PREFIX", help="Where the images are pushed: PREFIX/sidecar:v1."
+    "--registry",
+    required=True,
+    metavar="PREFIX",
+    help="Where the images are pushed: PREFIX/sidecar:v1. In small letters, as registries want it.",
 )
 @click.option(
     "--platform", "platforms", multiple=True, default=["linux/amd64", "linux/arm64"], show_default=True
@@ -145,7 +148,7 @@ def bake(registry: str, platforms: Sequence[str], base_image: str | None, images
     document = file_of(
         catalogue,
         catalogue.refs(),
-        registry=registry,
+        registry=registry.lower(),  # a GitHub owner's name may have capitals
         platforms=platforms,
         arguments={builds.BASE_IMAGE: base_image} if base_image else {},
         labels=builds.labels(OWN_IMAGES),
