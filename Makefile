@@ -6,6 +6,7 @@ PLATFORMS ?= linux/amd64 linux/arm64
 PYTHON_VERSION ?= 3.11
 VENV    := .venv
 BIN     := $(VENV)/bin
+RECORDED_IMAGES := trace/app:v1 trace/agent:v1 trace/agent:v2 trace/agent:v3 trace/empty:v1 trace/empty:v2
 SOURCES := harness images/sidecar/base/sidecar images/app/v1/app loadtests e2e benchmarks tests
 
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
@@ -84,6 +85,7 @@ conformance-controller: $(VENV)/ready-dev ## the reference controller beside 27 
 	$(BIN)/python -m pytest tests/controller -q -m conformance
 
 record: $(VENV)/ready-dev $(if $(filter kind,$(CLUSTER)),$(VENV)/ready-kind) ## play those sequences on a cluster and compare (CLUSTER=kind; OUT=DIR, SEQUENCES="inject cycles")
+	$(if $(filter kind,$(CLUSTER)),$(BIN)/hotupgrade images build --images tests/controller/images $(RECORDED_IMAGES))
 	$(BIN)/python -m tests.controller --cluster $(CLUSTER) --images tests/controller/images $(if $(OUT),--out $(OUT)) $(SEQUENCES)
 
 bench: $(VENV)/ready-bench ## the sidecar's speed beside Envoy, HAProxy and nginx (wrk); writes benchmarks/results.md
