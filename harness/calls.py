@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from kubernetes.client.exceptions import ApiException
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, MaxRetryError
 
 from harness.errors import ClusterError
 
@@ -17,7 +17,7 @@ REQUEST_S = 10.0  # an API server that takes longer for one object is not usable
 
 def reason_of(error: Exception) -> str:
     """One line that says why a call failed: the API's message where there is one."""
-    text = str(error)
+    text = str(error.reason if isinstance(error, MaxRetryError) else error)
     if isinstance(error, ApiException):
         text = f"{error.status} {error.reason}"
         with suppress(ValueError, TypeError, KeyError):

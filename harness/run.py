@@ -19,7 +19,7 @@ from pathlib import Path
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
-from harness import target
+from harness import rules, target
 from harness.account import Account
 from harness.calls import reason_of
 from harness.cluster.protocol import Cluster
@@ -35,7 +35,7 @@ from harness.report import files
 from harness.site import Site, new_site
 from harness.target import UserWorkload
 from harness.traffic.load import CLASSES, SERVICE_CLASS
-from harness.traffic.workload import APP_IMAGE, LOADGEN_IMAGE
+from harness.traffic.workload import APP_IMAGE, LOADGEN_IMAGE, trial_pods
 from harness.upgrade import sidecarset
 from harness.upgrade.plan import laps, plan
 from harness.verdict.gates import Requirements
@@ -110,7 +110,8 @@ def execute(
     except BaseException as error:
         account.error = error
     before_teardown()
-    account.error = _down(cluster, site, account, progress) or account.error
+    failed = _down(cluster, site, account, progress)  # what ended the run is told first
+    account.error = account.error or failed
     report = account.report()
     files.write(report, folder)
     return Result(report, folder, account.error)
@@ -154,12 +155,14 @@ def _on_cluster(
     """Everything between cluster up and taking down."""
     api = cluster.client()
     site.create(api)
+    rules.admit(api, site, trial_pods(site, application=options.target is None))
     workload: Workload = options.target or OwnApplication(site, options.pods)
     if options.target:
         found = target.find(api, options.target, options.subject)
         account.subject = found.subject
         account.requirements = replace(account.requirements, pods=found.pods)
     account.images = resolve(api, site, images_needed(options), images_loaded=cluster.images_loaded)
+    rules.talk(api, site)
     if not options.target:
         sidecarset.create(api, account.subject, site, images_loaded=cluster.images_loaded)
     sidecarset.wait_observed(api, account.subject)

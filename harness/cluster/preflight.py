@@ -23,6 +23,7 @@ from harness.upgrade.sidecarset import PLURAL
 
 UPGRADES_PER_POD = 3  # a kubelet delays the fourth quick image change of a container
 NOT_FOUND = 404
+SERVED = "v1alpha1"
 KRUISE = (
     "helm repo add openkruise https://openkruise.github.io/charts/ && "
     "helm install kruise openkruise/kruise --version 1.9.0"
@@ -120,11 +121,15 @@ def _kruise(remote: Remote) -> Iterator[str]:
     api: Any = ApiextensionsV1Api(remote.client())
     with calling("look for Kruise"):
         try:
-            api.read_custom_resource_definition(f"{PLURAL}.{GROUP}", _request_timeout=REQUEST_S)
+            definition = api.read_custom_resource_definition(f"{PLURAL}.{GROUP}", _request_timeout=REQUEST_S)
         except ApiException as error:
             if error.status != NOT_FOUND:
                 raise
             yield f"Kruise is not installed ({PLURAL}.{GROUP} is missing); install it: {KRUISE}"
+            return
+    served = [version.name for version in definition.spec.versions if version.served]
+    if SERVED not in served:  # the probe of its webhooks speaks it, so does clean
+        yield f"Kruise serves SidecarSets as {', '.join(served)}, not {SERVED}; install 1.9.0: {KRUISE}"
 
 
 def _webhooks(remote: Remote) -> Iterator[str]:

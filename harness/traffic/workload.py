@@ -102,6 +102,16 @@ def app_deployment(
     }
 
 
+def trial_pods(site: Site, *, application: bool) -> list[dict[str, Any]]:
+    """One of each kind of pod that a run makes, to try whether a namespace takes it."""
+    labels = {"hotupgrade/trial": "true"}
+    template = app_deployment(site, 0, labels)["spec"]["template"]
+    metadata = {**template["metadata"], "name": app_name(0), "namespace": site.namespace}
+    app = {"apiVersion": "v1", "kind": "Pod", **template, "metadata": metadata}
+    generator = Generator(site, 0, LOADGEN_IMAGE, {}, PodsOf(site.namespace, labels))
+    return [*([app] if application else []), generator.master(), generator.worker(0, "0.0.0.0")]
+
+
 def service(site: Site, lap: int, namespace: str, selector: Mapping[str, str], port: int) -> dict[str, Any]:
     """A Service in front of the pods under test, with the sidecar's port."""
     return {

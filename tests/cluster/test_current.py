@@ -31,6 +31,7 @@ class Api:
 
     def __init__(self) -> None:
         self.denied: set[str] = set()
+        self.served = ["v1alpha1", "v1beta1"]
         self.broken: dict[str, Answer] = {}
         self.node = NODE
         self.made: list[str] = []
@@ -48,7 +49,8 @@ class Api:
             return 200, {"items": [self.node]}
         if path.endswith("sidecarsets.apps.kruise.io"):
             names = {"kind": "SidecarSet", "plural": "sidecarsets"}
-            spec = {"group": "apps.kruise.io", "names": names, "scope": "Cluster", "versions": []}
+            versions = [{"name": name, "served": True, "storage": True} for name in self.served]
+            spec = {"group": "apps.kruise.io", "names": names, "scope": "Cluster", "versions": versions}
             return 200, {"spec": spec}
         if method == "POST":
             if query.get("dryRun") != "All":
@@ -101,6 +103,11 @@ def test_without_kruise_the_command_that_installs_it_is_told(api: Api) -> None:
     api.broken[path] = refusal(404, "not found", "NotFound")
     assert "Kruise is not installed" in (said := refused())
     assert "helm install kruise openkruise/kruise --version 1.9.0" in said
+
+
+def test_a_kruise_that_serves_other_versions_is_told_with_those_it_has(api: Api) -> None:
+    api.served = ["v1", "v1beta1"]
+    assert "Kruise serves SidecarSets as v1, v1beta1, not v1alpha1" in refused()
 
 
 def test_webhooks_that_do_not_answer_are_found_before_a_run(api: Api) -> None:
