@@ -23,8 +23,18 @@ FailureKind = Literal["refused", "reset", "eof", "timeout", "status", "protocol"
 status: a status that the application did not send; protocol: not HTTP; corrupted: wrong id, hash or length."""
 
 
+class Neighbour(Record):
+    """The same client's request just before or after one that failed."""
+
+    sequence: int
+    at: Time = Field(description="intended send time")
+    ended: Time
+    how: str = Field(description="`answered`, or the kind of its failure")
+    served_by: str | None = None
+
+
 class ClientFailure(Record):
-    """One request that did not end well, as its client saw it."""
+    """One request that did not end well, as its client saw it; `following` is missing where it was the last."""
 
     sequence: int
     at: Time = Field(description="intended send time")
@@ -32,14 +42,21 @@ class ClientFailure(Record):
     kind: FailureKind
     detail: str
     served_by: str | None = Field(default=None, description="version header of the answer, if there was one")
+    previous: Neighbour | None = None
+    following: Neighbour | None = None
 
 
 class Client(Record):
-    """One sequential sender, bound to one pod. `answered` holds only answers that were right in all respects."""
+    """One sequential sender, bound to one pod. `answered` holds only answers that were right in all respects.
+
+    `pod` is where its requests are executed. `via` is the pod that it sends them to, where that is another one: its
+    application passes them on through its own sidecar, and what happens to either of the two hits the request.
+    """
 
     name: str
     traffic_class: str = Field(alias="class")
     pod: str
+    via: str | None = None
     sent: Ranges
     answered: Ranges
     failures: list[ClientFailure]
@@ -62,6 +79,19 @@ class Connection(Record):
     told_at: Time | None = None
 
 
+class Sockets(Record):
+    """What became of all connections of one class towards one pod, also of those that carry one request each."""
+
+    traffic_class: str = Field(alias="class")
+    pod: str
+    opened: int = 0
+    reused: int = Field(default=0, description="requests that were not the first on their connection")
+    told: int = Field(default=0, description="ended because the server said so, by `Connection: close` or GOAWAY")
+    goaway: int = Field(default=0, description="of those that were told: by GOAWAY")
+    closed: int = Field(default=0, description="closed by the server without a word, while idle")
+    broken: int = Field(default=0, description="ended under a request, by a reset or an end of file")
+
+
 class Slot(Record):
     """Counts of one class towards one pod in one slot of SLOT_S seconds, by intended send time (`ended`: by end)."""
 
@@ -75,6 +105,8 @@ class Slot(Record):
         default=0, description="requests that ended in this slot, well or not, whenever they were sent"
     )
     versions: dict[str, int] = Field(default={}, description="version header -> answers, by end time")
+    opened: int = Field(default=0, description="connections opened in this slot")
+    cut: int = Field(default=0, description="connections that the server ended in this slot, told or not")
     latency_us: dict[int, int] = Field(
         default={}, description="microseconds from the intended send time, three significant digits -> count"
     )
@@ -108,6 +140,7 @@ class LoadLedger(Record):
     connections: list[Connection]
     slots: list[Slot]
     saturation: Saturation
+    sockets: list[Sockets] = []
 
 
 class AppLedger(Record):

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from pydantic import Field
 
 from harness.record.base import Record, Time
-from harness.record.ledger import Saturation
+from harness.record.ledger import Neighbour, Saturation
 from harness.record.upgrade import PhaseName, Upgrade
 
 SCHEMA: Final = "hotupgrade.report/v1"
@@ -83,11 +83,24 @@ class Latency(Record):
     max: float
 
 
+class Connections(Record):
+    """What became of a class's connections, at all pods; `ledger.Sockets` says what each means."""
+
+    opened: int = 0
+    reused: int = 0
+    told: int = 0
+    goaway: int = 0
+    closed: int = 0
+    broken: int = 0
+
+
 class ClassResult(Traffic):
     """The verdict on one traffic class."""
 
     outcome: Outcome
     reason: str | None = None
+    allowed: int = Field(default=0, description="of the failed: those that the scenario allows to be lost")
+    connections: Connections = Connections()
     latency: dict[PhaseName, Latency] = {}
 
 
@@ -98,6 +111,15 @@ class Gate(Record):
     outcome: Outcome
     required: str
     observed: str
+
+
+class LogLine(Record):
+    """A line that a container wrote, or an event of its pod."""
+
+    at: Time
+    pod: str
+    source: str = Field(description="the container, or who reported the event")
+    text: str
 
 
 class Failure(Record):
@@ -114,6 +136,13 @@ class Failure(Record):
     kind: Literal["lost", "executed_unanswered", "errors", "corrupted", "duplicated"]
     detail: str
     served_by: str | None = None
+    allowed: str | None = Field(default=None, description="why the scenario allows it to be lost, if it does")
+    in_doubt: bool = Field(
+        default=False, description="so near a phase's boundary that clocks or witnesses leave the phase open"
+    )
+    previous: Neighbour | None = None
+    following: Neighbour | None = None
+    log: list[LogLine] = Field(default=[], description="what both containers wrote around it; some failures only")
 
 
 class Point(Record):
@@ -125,15 +154,35 @@ class Point(Record):
     versions: dict[str, int] = {}
     p50: float | None = None
     p99: float | None = None
+    opened: int = 0
+    cut: int = Field(default=0, description="connections that the server ended, told or not")
+
+
+ProfileName = Literal["core", "extended", "resilience"]
+"""core: what every sidecar owes; extended: per feature that it has; resilience: faults."""
+
+
+class Fault(Record):
+    """Something that the scenario did to the pods or the cluster, beside changing an image."""
+
+    at: Time
+    name: str
+    pod: str | None = None
+    detail: str = ""
 
 
 class Scenario(Record):
-    """One scenario and what came of it."""
+    """One scenario and what came of it. `allowance` says in words what it allows to be lost."""
 
     name: str
+    description: str = ""
+    profile: ProfileName = "core"
+    repetition: int = Field(default=1, description="counts from 1 where a run repeats its scenarios")
     outcome: Outcome
     reason: str | None = None
+    allowance: str | None = None
     upgrades: list[Upgrade] = []
+    faults: list[Fault] = []
     traffic: Traffic = Traffic()
     classes: dict[str, ClassResult] = {}
     gates: list[Gate] = []
@@ -165,6 +214,16 @@ class Profile(Record):
     core: ProfileResult
     extended: ProfileResult | None = None
     resilience: ProfileResult | None = None
+    supported: list[str] = Field(default=[], description="features that the implementation was seen to have")
+    unsupported: dict[str, str] = Field(default={}, description="features that it lacks, and how that was seen")
+
+
+class ClockOffset(Record):
+    """A pod's clock against the harness's: the pod's is ahead by `offset_ms`, give or take `uncertainty_ms`."""
+
+    pod: str
+    offset_ms: float
+    uncertainty_ms: float
 
 
 class Environment(Record):
@@ -175,6 +234,7 @@ class Environment(Record):
     python: str
     load_generator: str
     saturation: list[Saturation] = []
+    clocks: list[ClockOffset] = []
 
 
 class Report(Record):
