@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 
 from harness import __version__
+from harness.act import Act
 from harness.errors import HotupgradeError
 from harness.manifest import Subject, canonical_image
-from harness.record.ledger import AppLedger, LoadLedger
 from harness.record.report import (
     ClusterInfo,
     Controller,
@@ -25,43 +25,37 @@ from harness.record.report import (
     Report,
     Scenario,
 )
-from harness.record.upgrade import Upgrade
 from harness.redact import Redaction
 from harness.verdict import judge
-from harness.verdict.gates import Requirements
 
-FREE_TEXT = ("reason", "message", "detail", "observed", "notes")
+FREE_TEXT = ("reason", "message", "detail", "observed", "notes", "text")
 """Fields of a report that can hold what pods, applications and API servers say; secrets are looked for there."""
 UNKNOWN = Controller(name="unknown", version="unknown")  # the run ended before the cluster was up
 
 
 @dataclass
 class Account:
-    """Complete or not, the report is made of it.
-
-    `load_spec` is the JSON of requests of the user's own; `locust_requests` has one number for each lap.
-    """
+    """Complete or not, the report is made of it. `load_spec` is the JSON of requests of the user's own."""
 
     subject: Subject
     kind: str
     command: Sequence[str]
     seed: int
-    requirements: Requirements
     started: float
     load_spec: str = ""
     cluster: ClusterInfo | None = None
     images: dict[str, ImageInfo] = field(default_factory=dict)
-    upgrades: list[Upgrade] = field(default_factory=list)
-    loads: list[LoadLedger] = field(default_factory=list)
-    apps: dict[str, AppLedger | None] = field(default_factory=dict)
-    locust_requests: list[int | None] = field(default_factory=list)
+    acts: list[Act] = field(default_factory=list)
     error: BaseException | None = None
 
     def report(self) -> Report:
         """The verdict on what was seen, with all that is needed to read it, and without secrets."""
-        scenario = self._scenario()
-        outcome, reason = _outcome(judge.overall([scenario]), scenario.reason, self.error)
+        scenarios = [act.verdict() for act in self.acts]
+        outcome, reason = self._outcome(scenarios)
         redaction = self.redaction()
+        loads = [ledger for act in self.acts for ledger in act.loads]
+        unspoken = {name: why for act in self.acts for name, why in act.unspoken.items()}
+        spoken = {name for scenario in scenarios for name, result in scenario.classes.items() if result.sent}
         report = Report(
             outcome=outcome,
             reason=reason,
@@ -74,15 +68,20 @@ class Account:
             or ClusterInfo(kind=self.kind, kubernetes="unknown", controller=UNKNOWN, nodes=[]),
             implementation=self._implementation(),
             manifest=redaction.manifest,
-            scenarios=[scenario],
-            claim=judge.claim([scenario]),
-            profile=judge.profile([scenario]),
+            scenarios=scenarios,
+            claim=judge.claim(scenarios),
+            profile=judge.profile(
+                scenarios,
+                supported=sorted(spoken - set(unspoken)),
+                unsupported=unspoken,
+            ),
             environment=Environment(
                 host=f"{socket.gethostname()}, {platform.system()} {platform.release()}",
                 cores=os.cpu_count() or 1,
                 python=sys.version.split()[0],
                 load_generator=f"locust {version('locust')}",
-                saturation=[ledger.saturation for ledger in self.loads],
+                saturation=[ledger.saturation for ledger in loads],
+                clocks=[clock for act in self.acts for clock in act.clocks],
             ),
         )
         return Report.model_validate(redaction.fields(report.model_dump(), FREE_TEXT))
@@ -91,11 +90,17 @@ class Account:
         """What nobody is to read of this run: neither in its report nor on the terminal."""
         return Redaction(self.subject.text, self.command, self.load_spec)
 
-    def _scenario(self) -> Scenario:
-        counted = [count for count in self.locust_requests if count is not None]
-        locust = sum(counted) if counted and len(counted) == len(self.locust_requests) else None
-        name = f"{self.subject.mode}-upgrade"
-        return judge.judge(name, self.upgrades, self.loads, self.apps, self.requirements, locust)
+    def _outcome(self, scenarios: Sequence[Scenario]) -> tuple[Outcome, str | None]:
+        """What the run comes to, also when something ended it early."""
+        judged = judge.overall(scenarios)
+        error = self.error
+        if error is None:
+            return judged, _reason(scenarios, judged)
+        if isinstance(error, HotupgradeError):
+            return "failed" if judged == "failed" else "inconclusive", str(error)
+        if isinstance(error, Exception):
+            return "inconclusive", f"{type(error).__name__}: {error}"
+        return "interrupted", "ended by a signal"
 
     def _implementation(self) -> Implementation:
         subject = self.subject
@@ -112,12 +117,13 @@ def _tag(ref: str) -> str:
     return canonical_image(ref).rpartition(":")[2]
 
 
-def _outcome(judged: Outcome, reason: str | None, error: BaseException | None) -> tuple[Outcome, str | None]:
-    """What the run comes to when something ended it early; failures that were seen by then stay in the record."""
-    if error is None:
-        return judged, reason
-    if isinstance(error, HotupgradeError):
-        return "failed" if judged == "failed" else "inconclusive", str(error)  # all lines: events and logs
-    if isinstance(error, Exception):
-        return "inconclusive", f"{type(error).__name__}: {error}"
-    return "interrupted", "ended by a signal"
+def _reason(scenarios: Sequence[Scenario], outcome: Outcome) -> str | None:
+    """The reason of the first scenario that made the run what it is, with its name where there are several."""
+    decisive = [one for one in scenarios if one.outcome == outcome and one.reason]
+    if not decisive:
+        return None
+    first = decisive[0]
+    if len(scenarios) == 1:
+        return first.reason
+    more = f" (and {len(decisive) - 1} more)" if len(decisive) > 1 else ""
+    return f"{first.name}: {first.reason}{more}"

@@ -1,6 +1,6 @@
-"""One lap of a run: fresh application pods with their pairs, traffic, some upgrades, ledgers.
+"""One lap of a scenario: fresh application pods with their pairs, traffic, some steps, ledgers.
 
-A pod bears only so many upgrades before its kubelet delays them, so a long run is shared out over laps. Knows
+A pod bears only so many upgrades before its kubelet delays them, so a long scenario is shared out over laps. Knows
 nothing of what else a run does.
 """
 
@@ -8,26 +8,33 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from kubernetes.client import ApiClient, CoreV1Api
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
-from harness.account import Account
+from harness.act import Act
 from harness.calls import REQUEST_S, calling
 from harness.cluster.protocol import Cluster
 from harness.errors import ClusterError, HotupgradeError
 from harness.manifest import Subject
+from harness.play import Player, Stage
 from harness.progress import Progress
+from harness.record.report import LogLine
+from harness.scenarios.steps import Step
 from harness.site import Site
+from harness.traffic.demand import Demand
 from harness.traffic.load import SERVICE_CLASS, Load, PodsOf, Target, Timeouts, app_ledger
 from harness.traffic.workload import service, service_name
-from harness.upgrade import driver, pods
-from harness.upgrade.plan import Step
+from harness.upgrade import pods
+from harness.upgrade.driver import Driver
+from harness.upgrade.evidence import Evidence
+from harness.upgrade.waits import TIMEOUTS
 from harness.workload import Workload
 
 WARM_UP_S = (
@@ -39,30 +46,32 @@ INTERRUPTED_WAIT = Timeouts(call=2.0, stop=3.0, ledger=5.0)  # whoever presses C
 
 
 class Lap:
-    """Lap `number`, from 1, with the upgrades `steps`. What it sees goes into the account at once."""
+    """Lap `number` of a run, from 1, with some of a scenario's steps. What it sees goes into the act at once."""
 
     def __init__(
         self,
         number: int,
         steps: Sequence[Step],
+        act: Act,
+        subject: Subject,
         cluster: Cluster,
         site: Site,
         workload: Workload,
-        account: Account,
+        demand: Demand,
         progress: Progress,
     ) -> None:
-        self._number, self._steps, self._cluster, self._site = number, steps, cluster, site
-        self._workload, self._account, self._progress = workload, account, progress
-        subject = account.subject
+        self._number, self._steps, self._act = number, steps, act
+        self._cluster, self._site, self._workload = cluster, site, workload
+        self._demand, self._progress = demand, progress
         labels = workload.labels(subject.labels, number)
-        self._subject: Subject = replace(subject, image=steps[0].source, labels=labels)
+        self._subject: Subject = replace(subject, image=act.image, labels=labels)
         self._api: ApiClient = cluster.client()
         self._service = ""
 
     def run(self) -> None:
-        """All of it; InputError, ClusterError. The pods of the lap are gone when it returns without an error."""
+        """All of it; InputError, ClusterError. The pods of the lap go when it returns without an error."""
         targets = self._deploy()
-        if SERVICE_CLASS in self._account.requirements.classes:
+        if SERVICE_CLASS in self._demand.classes:
             self._create_service()
         load = self._load(targets, Timeouts())
         load.start()
@@ -71,7 +80,7 @@ class Lap:
         try:
             with self._totals(load):
                 time.sleep(WARM_UP_S)
-                self._upgrade(names)
+                self._play(names)
                 time.sleep(COOL_DOWN_S)
         except BaseException:
             hasty = self._load(targets, INTERRUPTED_WAIT)
@@ -85,11 +94,21 @@ class Lap:
         self._workload.stop(self._api, self._number)
         load.remove()
 
+    def clear(self) -> None:
+        """Takes away what an error left of it, before the next lap; what is not there is no trouble."""
+        leavings: list[Callable[[], None]] = [
+            self._load([], INTERRUPTED_WAIT).remove,
+            partial(self._workload.stop, self._api, self._number),
+        ]
+        for leave in [*leavings, *([self._delete_service] if self._service else [])]:
+            with suppress(HotupgradeError, ApiException, HTTPError):
+                leave()
+
     def _deploy(self) -> list[Target]:
         """The pods under test, once each has its sidecars."""
-        count, namespace, subject = self._account.requirements.pods, self._workload.namespace, self._subject
+        count, namespace, subject = self._act.requirements.pods, self._workload.namespace, self._subject
         core: Any = CoreV1Api(self._api)
-        self._workload.start(self._api, subject.labels, self._number)
+        self._workload.start(self._api, subject.labels, self._number, count)
         names = pods.wait_for_pairs(self._api, namespace, subject, count)
         self._progress.pods(names)
         with calling("read the addresses of the pods"):
@@ -114,36 +133,33 @@ class Lap:
             )
 
     def _load(self, targets: Sequence[Target], timeouts: Timeouts) -> Load:
-        requirements = self._account.requirements
         return Load(
             self._api,
             self._site,
             targets,
             PodsOf(self._workload.namespace, self._subject.labels),
             lap=self._number,
-            version_header=requirements.version_header,
-            classes=requirements.classes,
-            load_spec=self._account.load_spec,
+            version_header=self._demand.version_header,
+            classes=[name for name in self._demand.classes if name not in self._act.unspoken],
+            load_spec=self._demand.load_spec,
             service=self._service,
             timeouts=timeouts,
         )
 
-    def _upgrade(self, names: Sequence[str]) -> None:
-        seen: list[Any] = []
-        before = len(self._account.upgrades)
-        try:
-            driver.run_upgrades(
-                self._cluster.client,
-                self._workload.namespace,
-                self._subject,
-                names,
-                self._steps,
-                progress=self._progress,
-                stop=threading.Event(),
-                records=seen,
-            )
-        finally:
-            self._account.upgrades[before:] = seen
+    def _play(self, names: Sequence[str]) -> None:
+        waits = replace(TIMEOUTS, step_s=self._act.turn.scenario.waits.step_s)
+        driver = Driver(
+            self._cluster.client,
+            self._workload.namespace,
+            self._subject,
+            names,
+            progress=self._progress,
+            records=self._act.upgrades,
+            timeouts=waits,
+        )
+        with driver:
+            stage = Stage(self._cluster, self._workload, self._subject, self._number, driver, self._progress)
+            Player(self._act, stage).play(self._steps)
 
     @contextmanager
     def _totals(self, load: Load) -> Iterator[None]:
@@ -168,13 +184,31 @@ class Lap:
 
     def _collect(self, load: Load, names: Sequence[str], timeouts: Timeouts) -> None:
         """Stops the traffic, then reads what both sides saw. A missing ledger is None, and the verdict says so."""
-        account = self._account
-        account.locust_requests.append(None)
+        act = self._act
+        act.locust_requests.append(None)
         load.stop()
-        account.loads += load.ledgers()
+        act.loads += load.ledgers()
         for name in names if self._workload.keeps_ledger else ():
             try:
-                account.apps[name] = app_ledger(self._api, self._site.namespace, name, timeouts)
+                act.apps[name] = app_ledger(self._api, self._site.namespace, name, timeouts)
             except ClusterError:
-                account.apps[name] = None
-        account.locust_requests[-1] = load.locust_stats().requests
+                act.apps[name] = None
+        if any(client.failures for ledger in act.loads for client in ledger.clients):
+            self._read_logs(names)
+        act.locust_requests[-1] = load.locust_stats().requests
+
+    def _read_logs(self, names: Sequence[str]) -> None:
+        """What the pods' containers wrote: a failure is shown with the lines around it."""
+        evidence, now = Evidence(self._api, self._workload.namespace), time.time()
+        for name in names:
+            self._act.logs += [
+                LogLine(
+                    at=event.at,
+                    pod=name,
+                    source=event.container or event.source,
+                    text=event.message
+                    if event.reason == "log"
+                    else f"{event.reason} {event.message}".rstrip(),
+                )
+                for event in evidence.all(name, self._subject.containers, now)
+            ]

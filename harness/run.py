@@ -1,7 +1,7 @@
-"""One run: a cluster, a SidecarSet, traffic, upgrades, a verdict, a report. Knows nothing of which cluster it is on.
+"""One run: a cluster, a SidecarSet, scenarios one after the other, a verdict, a report. Knows nothing of which cluster.
 
-    cluster up -> namespace, SidecarSet -> laps: application pods with their pairs, traffic, upgrades, ledgers
-    -> everything gone -> verdict -> report
+    cluster up -> namespace -> for each scenario: SidecarSet -> laps: application pods with their pairs, traffic,
+    steps, ledgers -> everything gone -> verdict -> report
 
 Whatever happens on the way, what was started is taken down and a report of what was seen is written.
 """
@@ -16,32 +16,37 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from kubernetes.client import ApiClient
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from harness import rules, target
 from harness.account import Account
+from harness.act import Act
 from harness.calls import reason_of
 from harness.cluster.protocol import Cluster
 from harness.errors import ClusterError, HotupgradeError, InputError
 from harness.lap import Lap
 from harness.loadspec import LoadSpec
-from harness.manifest import Subject
+from harness.manifest import Subject, canonical_image
 from harness.progress import Progress
 from harness.pulls import resolve
 from harness.record.report import Report
 from harness.removal import marked, remove
 from harness.report import files
+from harness.scenarios.catalogue import Turn
+from harness.scenarios.scenario import Scenario
+from harness.scenarios.steps import Step, Upgrade
 from harness.site import Site, new_site
 from harness.target import UserWorkload
-from harness.traffic.load import CLASSES, SERVICE_CLASS
+from harness.traffic.demand import Demand
+from harness.traffic.load import SERVICE_CLASS
 from harness.traffic.workload import APP_IMAGE, LOADGEN_IMAGE, trial_pods
 from harness.upgrade import sidecarset
-from harness.upgrade.plan import laps, plan
 from harness.verdict.gates import Requirements
 from harness.workload import OwnApplication, Workload
 
-MIN_REQUESTS_PER_UPGRADE = 4000  # five upgrades make the 20,000 that bound the failure rate at 1.5 in 10,000
+REFERENCE = "sidecar"  # the repository of the kit's own sidecar, for which it has releases with faults
 
 
 @dataclass(frozen=True)
@@ -49,14 +54,12 @@ class RunOptions:
     """What a run is asked for. `upgrades_per_pod` None leaves it to the cluster; `target` needs a `load_spec`."""
 
     subject: Subject
-    upgrades: int
-    pods: int
+    turns: Sequence[Turn]
     version_header: str | None
     reports: Path
     command: Sequence[str]
     upgrades_per_pod: int | None = None
     target: UserWorkload | None = None
-    service: bool = False
     load_spec: LoadSpec | None = None
     seed: int = field(default_factory=lambda: secrets.randbits(32))
 
@@ -70,12 +73,27 @@ class Result:
     error: BaseException | None
 
 
-def images_needed(options: RunOptions) -> list[str]:
+def images_needed(options: RunOptions, cluster: Cluster) -> list[str]:
     """Every image that a run starts."""
     subject = options.subject
     empty = [subject.empty_image] if subject.empty_image else []
     app = [APP_IMAGE] if options.target is None else []
-    return list(dict.fromkeys([subject.image, *subject.images, *empty, *app, LOADGEN_IMAGE]))
+    played = [turn.scenario for turn in options.turns if not lacks(turn.scenario, subject, cluster)]
+    named = [image for scenario in played for image in scenario.images]
+    return list(dict.fromkeys([subject.image, *subject.images, *empty, *app, LOADGEN_IMAGE, *named]))
+
+
+def lacks(scenario: Scenario, subject: Subject, cluster: Cluster) -> str:
+    """Why a scenario cannot be played with this subject on this cluster; empty if it can."""
+    repository = canonical_image(subject.image).rpartition(":")[0].rpartition("/")[2]
+    if "reference" in scenario.needs and repository != REFERENCE:
+        return (
+            f"it needs releases with faults, which the kit has for its own sidecar only, not for {repository}"
+        )
+    for need in ("restart-controller", "restart-agent"):
+        if need in scenario.needs and need not in cluster.features:
+            return f"the {cluster.kind} cluster's {need.partition('-')[2]} is not the run's to restart"
+    return ""
 
 
 def execute(
@@ -86,12 +104,16 @@ def execute(
     InputError is raised, since nothing was found out; everything else that ends the run early is in the result.
     `before_teardown` is called when taking down begins, which must not be interrupted any more.
     """
-    account = _account(options, cluster)
+    spec = options.load_spec.document() if options.load_spec else ""
+    account = Account(
+        options.subject, cluster.kind, options.command, options.seed, time.time(), load_spec=spec
+    )
     site = new_site(account.started)
     folder = _reserve(options, account.started)
     try:
-        cluster.preflight(images_needed(options))
-        if options.service and "services" not in cluster.features:
+        cluster.preflight(images_needed(options, cluster))
+        asked = {name for turn in options.turns for name in turn.scenario.classes}
+        if SERVICE_CLASS in asked and "services" not in cluster.features:
             raise InputError(
                 f"--service: the {cluster.kind} cluster has no Services; leave it out, or use kind"
             )
@@ -99,7 +121,7 @@ def execute(
         cluster.up(site)
         account.cluster = cluster.info()
         progress.note(f"{cluster.kind} cluster is up after {time.monotonic() - begin:.1f} s")
-        _on_cluster(options, cluster, site, progress, account)
+        _Run(options, cluster, site, account, progress).play()
     except InputError as error:
         before_teardown()
         _down(cluster, site, account, progress)
@@ -117,25 +139,6 @@ def execute(
     return Result(report, folder, account.error)
 
 
-def _account(options: RunOptions, cluster: Cluster) -> Account:
-    subject = options.subject
-    classes: Sequence[str] = options.load_spec.classes if options.load_spec else CLASSES
-    requirements = Requirements(
-        min_requests=MIN_REQUESTS_PER_UPGRADE * options.upgrades,
-        upgrades=options.upgrades,
-        pods=options.pods,
-        classes=[*classes, SERVICE_CLASS] if options.service else classes,
-        version_header=options.version_header,
-        alternates=(subject.image, *subject.images),
-        mode=subject.mode,
-        app_ledger=options.target is None,
-    )
-    spec = options.load_spec.document() if options.load_spec else ""
-    return Account(
-        subject, cluster.kind, options.command, options.seed, requirements, time.time(), load_spec=spec
-    )
-
-
 def _reserve(options: RunOptions, started: float) -> Path:
     """The run's folder, made before anything starts: a report that cannot be written is an error of the input."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(started))
@@ -149,26 +152,123 @@ def _reserve(options: RunOptions, started: float) -> Path:
     return folder
 
 
-def _on_cluster(
-    options: RunOptions, cluster: Cluster, site: Site, progress: Progress, account: Account
-) -> None:
+class _Run:
     """Everything between cluster up and taking down."""
-    api = cluster.client()
-    site.create(api)
-    rules.admit(api, site, trial_pods(site, application=options.target is None))
-    workload: Workload = options.target or OwnApplication(site, options.pods)
-    if options.target:
-        found = target.find(api, options.target, options.subject)
-        account.subject = found.subject
-        account.requirements = replace(account.requirements, pods=found.pods)
-    account.images = resolve(api, site, images_needed(options), images_loaded=cluster.images_loaded)
-    rules.talk(api, site)
-    if not options.target:
-        sidecarset.create(api, account.subject, site, images_loaded=cluster.images_loaded)
-    sidecarset.wait_observed(api, account.subject)
-    per_pod = options.upgrades_per_pod or (None if options.target else cluster.upgrades_per_pod)
-    for number, steps in enumerate(laps(plan(account.subject, options.upgrades, cluster.alias), per_pod), 1):
-        Lap(number, steps, cluster, site, workload, account, progress).run()
+
+    def __init__(
+        self, options: RunOptions, cluster: Cluster, site: Site, account: Account, progress: Progress
+    ) -> None:
+        self._options, self._cluster, self._site = options, cluster, site
+        self._account, self._progress = account, progress
+        self._api: ApiClient = cluster.client()
+        self._workload: Workload = options.target or OwnApplication(site)
+        self._laps = 0
+
+    def play(self) -> None:
+        """All scenarios. One that halts is put down as that, and the next one is played."""
+        self._prepare()
+        turns = self._options.turns
+        for number, turn in enumerate(turns, 1):
+            act = self._act(turn)
+            self._account.acts.append(act)
+            act.skipped = lacks(turn.scenario, self._account.subject, self._cluster)
+            if len(turns) > 1:
+                why = f" is skipped: {act.skipped}" if act.skipped else ""
+                self._progress.note(f"scenario {number} of {len(turns)}: {turn.scenario.name}{why}")
+            if not act.skipped:
+                self._play(act)
+            if act.error is not None and len(turns) == 1:
+                raise act.error
+
+    def _prepare(self) -> None:
+        options, account, cluster, api = self._options, self._account, self._cluster, self._api
+        self._site.create(api)
+        rules.admit(api, self._site, trial_pods(self._site, application=options.target is None))
+        if options.target:
+            account.subject = target.find(api, options.target, options.subject).subject
+        account.images = resolve(
+            api, self._site, images_needed(options, cluster), images_loaded=cluster.images_loaded
+        )
+        rules.talk(api, self._site)
+
+    def _act(self, turn: Turn) -> Act:
+        subject, scenario, options = self._account.subject, turn.scenario, self._options
+        classes = options.load_spec.classes if options.load_spec else scenario.classes
+        pods = scenario.pods
+        if options.target:
+            pods = target.find(self._api, options.target, options.subject).pods
+        requirements = Requirements(
+            min_requests=scenario.requests_per_upgrade * max(1, scenario.upgrades),
+            upgrades=scenario.upgrades,
+            pods=pods,
+            classes=classes,
+            version_header=options.version_header,
+            alternates=(subject.image, *subject.images),
+            mode=subject.mode,
+            app_ledger=options.target is None,
+            profile=scenario.profile,
+            description=scenario.description,
+            expects="settled" if scenario.upgrades else "nothing",
+        )
+        return Act(turn, requirements, image=subject.image)
+
+    def _play(self, act: Act) -> None:
+        """One scenario, with a SidecarSet of its own unless it is the user's."""
+        subject, own = self._account.subject, self._options.target is None
+        try:
+            if own:
+                sidecarset.create(self._api, subject, self._site, images_loaded=self._cluster.images_loaded)
+            sidecarset.wait_observed(self._api, subject)
+            for steps in self._laps_of(act.turn.scenario):
+                self._lap(act, steps)
+            if own and len(self._options.turns) > 1:
+                sidecarset.delete(self._api, subject)
+        except (InputError, ApiException, HTTPError):
+            raise
+        except BaseException as error:
+            act.error = error
+            if not isinstance(error, HotupgradeError) or len(self._options.turns) == 1:
+                raise
+            self._progress.note(str(error).splitlines()[0])
+            if own:
+                sidecarset.delete(self._api, subject)
+
+    def _lap(self, act: Act, steps: Sequence[Step]) -> None:
+        self._laps += 1
+        scenario, options = act.turn.scenario, self._options
+        demand = Demand(
+            classes=act.requirements.classes,
+            version_header=options.version_header,
+            shape=scenario.shape,
+            clients=scenario.clients,
+            load_spec=self._account.load_spec,
+        )
+        lap = Lap(
+            self._laps,
+            steps,
+            act,
+            self._account.subject,
+            self._cluster,
+            self._site,
+            self._workload,
+            demand,
+            self._progress,
+        )
+        try:
+            lap.run()
+        except HotupgradeError:
+            lap.clear()
+            raise
+
+    def _laps_of(self, scenario: Scenario) -> list[Sequence[Step]]:
+        """The steps in laps of as many upgrades as a pod bears, each for pods of its own; all in one otherwise."""
+        options = self._options
+        per_pod = options.upgrades_per_pod or (None if options.target else self._cluster.upgrades_per_pod)
+        if per_pod is None or not scenario.plain or scenario.upgrades <= per_pod:
+            return [scenario.steps]
+        upgrades = [step for step in scenario.steps if isinstance(step, Upgrade)]
+        single = [replace(step, count=1) for step in upgrades for _ in range(step.count)]
+        return [single[start : start + per_pod] for start in range(0, len(single), per_pod)]
 
 
 def _down(cluster: Cluster, site: Site, account: Account, progress: Progress) -> ClusterError | None:
@@ -178,7 +278,7 @@ def _down(cluster: Cluster, site: Site, account: Account, progress: Progress) ->
     try:
         if cluster.outlives_run and up:
             api = cluster.client()
-            if account.upgrades:
+            if any(act.upgrades for act in account.acts):
                 sidecarset.set_back(api, account.subject, site)
             remove(api, marked(api, site.run))
     except HotupgradeError as error:

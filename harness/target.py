@@ -15,7 +15,7 @@ from kubernetes.client import ApiClient, AppsV1Api, CoreV1Api
 from kubernetes.client.exceptions import ApiException
 
 from harness.calls import calling, raw
-from harness.errors import InputError
+from harness.errors import ClusterError, InputError
 from harness.manifest import NAME, Subject
 from harness.upgrade import sidecarset
 
@@ -37,8 +37,12 @@ class UserWorkload:
         """Those that were found: `find` put them into the subject."""
         return dict(matching)
 
-    def start(self, api: ApiClient, labels: Mapping[str, str], lap: int) -> None:
+    def start(self, api: ApiClient, labels: Mapping[str, str], lap: int, pods: int) -> None:
         """It is there."""
+
+    def scale(self, api: ApiClient, lap: int, pods: int) -> None:
+        """Never asked for: scenarios that need it make pods of their own."""
+        raise ClusterError(f"{self} is not the run's to scale")
 
     def stop(self, api: ApiClient, lap: int) -> None:
         """It stays."""

@@ -32,8 +32,11 @@ class Workload(Protocol):
     def labels(self, matching: Mapping[str, str], lap: int) -> dict[str, str]:
         """Labels that select the lap's pods; `matching` lets a pod match the SidecarSet."""
 
-    def start(self, api: ApiClient, labels: Mapping[str, str], lap: int) -> None:
-        """Makes the pods; ClusterError."""
+    def start(self, api: ApiClient, labels: Mapping[str, str], lap: int, pods: int) -> None:
+        """Makes so many pods; ClusterError."""
+
+    def scale(self, api: ApiClient, lap: int, pods: int) -> None:
+        """Asks for so many pods; ClusterError. Nothing is waited for."""
 
     def stop(self, api: ApiClient, lap: int) -> None:
         """Takes them away; ClusterError. Nothing is waited for."""
@@ -41,10 +44,9 @@ class Workload(Protocol):
 
 @dataclass(frozen=True)
 class OwnApplication:
-    """The project's application in `pods` pods, fresh for each lap, in the run's namespace."""
+    """The project's application, in fresh pods for each lap, in the run's namespace."""
 
     site: Site
-    pods: int
     keeps_ledger: bool = True
 
     @property
@@ -56,12 +58,20 @@ class OwnApplication:
         """The lap's own beside those that match."""
         return {**matching, LAP_LABEL: str(lap)}
 
-    def start(self, api: ApiClient, labels: Mapping[str, str], lap: int) -> None:
+    def start(self, api: ApiClient, labels: Mapping[str, str], lap: int, pods: int) -> None:
         """A Deployment."""
         apps: Any = AppsV1Api(api)
         with calling("create the application's Deployment"):
             apps.create_namespaced_deployment(
-                self.namespace, app_deployment(self.site, lap, labels, replicas=self.pods)
+                self.namespace, app_deployment(self.site, lap, labels, replicas=pods)
+            )
+
+    def scale(self, api: ApiClient, lap: int, pods: int) -> None:
+        """The Deployment's replicas."""
+        apps: Any = AppsV1Api(api)
+        with calling(f"scale the application to {pods} pods"):
+            apps.patch_namespaced_deployment(
+                app_name(lap), self.namespace, {"spec": {"replicas": pods}}, _request_timeout=REQUEST_S
             )
 
     def stop(self, api: ApiClient, lap: int) -> None:

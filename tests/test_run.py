@@ -11,6 +11,7 @@ from harness.errors import ClusterError
 from harness.manifest import read_subject
 from harness.record.report import ClusterInfo, Controller
 from harness.run import Result, RunOptions, execute
+from harness.scenarios.catalogue import SCENARIOS, Turn
 from harness.site import Site
 from tests.upgrade.fakes import FakeApi, refusal
 
@@ -64,6 +65,10 @@ def test_what_ended_a_run_is_told_before_what_failed_on_the_way_out(
 def _run(reports: Path, first: BaseException) -> Result:
     subject = read_subject(MANIFEST, to=[], port=None, upgrade="hot", container_name=None)
     options = RunOptions(
-        subject=subject, upgrades=1, pods=1, version_header=None, reports=reports, command=["hotupgrade"]
+        subject=subject,
+        turns=[Turn(SCENARIOS["single-upgrade"])],
+        version_header=None,
+        reports=reports,
+        command=["hotupgrade"],
     )
     return execute(options, cast(Any, Failing(first)), cast(Any, Silent()), before_teardown=lambda: None)

@@ -16,6 +16,7 @@ from harness.errors import HotupgradeError
 
 COMMANDS = {
     "run": "harness.cli.run",
+    "scenarios": "harness.cli.scenarios",
     "cluster": "harness.cli.cluster",
     "images": "harness.cli.images",
     "clean": "harness.cli.clean",

@@ -11,7 +11,9 @@ from harness.cluster import preflight
 from harness.cluster.protocol import Feature
 from harness.cluster.remote import Remote, reach
 from harness.cluster.webhooks import await_webhooks
+from harness.errors import ClusterError
 from harness.record.report import ClusterInfo
+from harness.scenarios.steps import Part
 from harness.site import Site
 
 WEBHOOKS_WITHIN_S = 10.0  # the controller runs already; a webhook that is late by that is broken
@@ -45,6 +47,10 @@ class CurrentCluster:
     def alias(self, ref: str, index: int) -> str:
         """Itself: its registry is the user's."""
         return ref
+
+    def restart(self, part: Part, within_s: float) -> None:
+        """Never: nothing on a cluster that others use is the run's to restart."""
+        raise ClusterError(f"the {part} of this cluster is not the run's to restart")
 
     def info(self) -> ClusterInfo:
         """What it is."""

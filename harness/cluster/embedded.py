@@ -10,6 +10,7 @@ from kubernetes import client as k8s
 
 from harness import __version__
 from harness.cluster.protocol import Feature
+from harness.cluster.restart import restart_controller
 from harness.cluster.webhooks import await_webhooks
 from harness.embedded import cluster
 from harness.embedded.machine.check import check
@@ -17,6 +18,7 @@ from harness.embedded.machine.images import Catalogue, catalogue
 from harness.errors import ClusterError, InputError
 from harness.objects import create
 from harness.record.report import ClusterInfo, Controller
+from harness.scenarios.steps import Part
 from harness.sidecarset.manifests import install_objects
 from harness.site import Site
 
@@ -40,7 +42,7 @@ class EmbeddedCluster:
     kind = "embedded"
     outlives_run = False
     images_loaded = False
-    features: frozenset[Feature] = frozenset()
+    features: frozenset[Feature] = frozenset({"restart-controller"})
 
     def __init__(
         self,
@@ -86,6 +88,10 @@ class EmbeddedCluster:
     def alias(self, ref: str, index: int) -> str:
         """Itself: its images are folders."""
         return ref
+
+    def restart(self, part: Part, within_s: float) -> None:
+        """The controller is a pod like any other."""
+        restart_controller(self.client(), within_s)
 
     def info(self) -> ClusterInfo:
         """Kind, versions, node, and what makes it differ from a real cluster."""

@@ -22,11 +22,13 @@ from harness.cluster import kruise
 from harness.cluster.orphans import claim, folder_of, inherit
 from harness.cluster.protocol import Feature
 from harness.cluster.remote import Remote, reach
+from harness.cluster.restart import restart_controller
 from harness.cluster.webhooks import await_webhooks
 from harness.errors import ClusterError, InputError
 from harness.images.archive import Archives
 from harness.record.report import ClusterInfo
 from harness.removal import marked, remove
+from harness.scenarios.steps import Part
 from harness.site import MANAGED_BY, MANAGER, Site
 from harness.upgrade.waits import CLOCK
 
@@ -90,7 +92,7 @@ class KindCluster:
     kind = "kind"
     images_loaded = True
     upgrades_per_pod: int | None = UPGRADES_PER_POD
-    features: frozenset[Feature] = frozenset({"services"})
+    features: frozenset[Feature] = frozenset({"services", "restart-controller", "restart-agent"})
 
     def __init__(
         self, options: KindOptions, images: Archives, *, execute: kruise.Execute = kruise.execute
@@ -232,6 +234,14 @@ class KindCluster:
             tagging = ["docker", "exec", node, "ctr", "--namespace", "k8s.io", "images", "tag", "--force"]
             self._execute([*tagging, _full(ref), _full(name)])
         return name
+
+    def restart(self, part: Part, within_s: float) -> None:
+        """The controller's pods are deleted; a node's kubelet is a service of its container."""
+        if part == "controller":
+            restart_controller(self.client(), within_s)
+            return
+        for node in self._execute(["kind", "get", "nodes", "--name", self._options.name]).split():
+            self._execute(["docker", "exec", node, "systemctl", "restart", "kubelet"])
 
     def client(self) -> ApiClient:
         """A new client."""

@@ -8,10 +8,12 @@ from typing import Literal, Protocol
 from kubernetes.client import ApiClient
 
 from harness.record.report import ClusterInfo
+from harness.scenarios.steps import Part
 from harness.site import Site
 
-Feature = Literal["services"]
-"""What some clusters lack. `services`: a Service's address leads to its ready pods."""
+Feature = Literal["services", "restart-controller", "restart-agent"]
+"""What some clusters lack. `services`: a Service's address leads to its ready pods. `restart-controller` and
+`restart-agent`: the run may restart the SidecarSet controller, and the nodes' agents."""
 
 
 class Cluster(Protocol):
@@ -46,6 +48,9 @@ class Cluster(Protocol):
 
     def alias(self, ref: str, index: int) -> str:
         """Another reference of the same content for the upgrade `index`, or `ref` itself where there can be none."""
+
+    def restart(self, part: Part, within_s: float) -> None:
+        """Restarts a part, and waits until it works again; ClusterError. Only where the feature is there."""
 
     def info(self) -> ClusterInfo:
         """What it is, for the report."""

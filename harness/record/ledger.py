@@ -86,7 +86,9 @@ class Sockets(Record):
     pod: str
     opened: int = 0
     reused: int = Field(default=0, description="requests that were not the first on their connection")
-    told: int = Field(default=0, description="ended because the server said so, by `Connection: close` or GOAWAY")
+    told: int = Field(
+        default=0, description="ended because the server said so, by `Connection: close` or GOAWAY"
+    )
     goaway: int = Field(default=0, description="of those that were told: by GOAWAY")
     closed: int = Field(default=0, description="closed by the server without a word, while idle")
     broken: int = Field(default=0, description="ended under a request, by a reset or an end of file")

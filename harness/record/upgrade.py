@@ -11,6 +11,10 @@ from harness.record.base import Record, Time
 PhaseName = Literal["steady", "upgrade", "back-off", "migration", "reset", "settled"]
 
 
+Expectation = Literal["settled", "halted", "nothing"]
+"""What an upgrade is expected to come to: every pod settled; a halt that a later one mends; no pod changed."""
+
+
 class Phase(Record):
     """A stretch of one pod's upgrade; the start's `witness` says what saw it and `precision_ms` how precisely.
 
@@ -58,4 +62,5 @@ class Upgrade(Record):
     to: str
     patched: Time
     settled: Time | None = None
+    expect: Expectation = "settled"
     pods: list[PodUpgrade] = []

@@ -13,6 +13,7 @@ from harness.site import Site
 APP_IMAGE = "app:v1"
 LOADGEN_IMAGE = "loadgen:v1"
 
+APP_CONTAINER = "app"
 APP_ADMIN_PORT = 8081  # the application's ledger and readiness
 MASTER_WEB_PORT = 8089  # Locust's web API
 MASTER_BUS_PORT = 5557  # where Locust's workers report
@@ -78,7 +79,7 @@ def app_deployment(
     """A lap's application, beside which the sidecar is injected; the pods carry `labels`."""
     name, labels = app_name(lap), {**site.labels, **labels}
     container = {
-        "name": "app",
+        "name": APP_CONTAINER,
         "image": image,
         "ports": [{"name": "admin", "containerPort": APP_ADMIN_PORT}],
         "readinessProbe": {"httpGet": {"path": "/healthz", "port": APP_ADMIN_PORT}, "periodSeconds": 1},

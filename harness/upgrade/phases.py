@@ -54,14 +54,24 @@ class PodPhases:
         self._subject, self._source, self._target = subject, source, target
         self._last = before
         self._restarts = {name: container.restarts for name, container in before.containers.items()}
-        self._working = next(
-            (name for name, c in before.containers.items() if name in subject.containers and c.wants(source)),
-            "",
+        pair = [name for name in subject.containers if name in before.containers]
+        empty = subject.empty_image
+        working = [name for name in pair if empty is None or not before.containers[name].wants(empty)]
+        self._working = next((name for name in working if before.containers[name].wants(source)), None) or (
+            working[0] if working else ""
         )
+        self._has_it = self._runs_alone(target, before)
         self._successor: str | None = None
         self._started: float | None = None
         self._marks: dict[str, Mark] = {}
         self._events: list[PodEvent] = []
+
+    def _runs_alone(self, image: str, view: PodView) -> bool:
+        """One of the pair runs the image, and the other one is empty: nothing will change."""
+        empty = self._subject.empty_image
+        wanted = [view.containers[name] for name in self._subject.containers if name in view.containers]
+        working = [container for container in wanted if empty is None or not container.wants(empty)]
+        return len(working) == 1 and working[0].runs(image) and working[0].wants(image)
 
     # -- what comes in ---------------------------------------------------------------------------------------
 
@@ -131,8 +141,15 @@ class PodPhases:
     # -- what comes out --------------------------------------------------------------------------------------
 
     @property
+    def reached(self) -> set[PhaseName]:
+        """The phases that the watch has shown so far, but for the steady one before them."""
+        return {phase for mark in self._marks for phase, _ in self._opens(mark)}
+
+    @property
     def settled(self) -> bool:
-        """The successor works, the predecessor is empty, the pod is Ready."""
+        """The successor works, the predecessor is empty, the pod is Ready; or it runs the target all along."""
+        if self._has_it and self._successor is None:
+            return self._last.ready
         last = self._last.containers.get(self._successor or "")
         needed = {"works", "emptied"} if self._subject.mode == "hot" else {"works"}
         return needed <= set(self._marks) and last is not None and last.ready and self._last.ready

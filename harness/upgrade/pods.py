@@ -16,14 +16,16 @@ from harness.upgrade.waits import CLOCK, POLL_S, TIMEOUTS, Clock, Timeouts
 
 
 def lacks(view: PodView, subject: Subject) -> str | None:
-    """What the pod lacks to be upgraded, in words; None if nothing."""
-    wanted = dict.fromkeys(subject.containers, subject.image)
-    if subject.empty_image is not None:
-        wanted[subject.containers[1]] = subject.empty_image
-    for name, image in wanted.items():
-        container = view.containers.get(name)
-        if container is None:
-            return f"has no container {name}"
+    """What the pod lacks to be upgraded, in words; None if nothing. Which of its pair works does not matter."""
+    absent = [name for name in subject.containers if name not in view.containers]
+    if absent:
+        return f"has no container {absent[0]}"
+    first = view.containers[subject.containers[0]]
+    images = [subject.image, *([subject.empty_image] if subject.empty_image is not None else [])]
+    if subject.empty_image is not None and first.wants(subject.empty_image):
+        images.reverse()
+    for name, image in zip(subject.containers, images, strict=True):
+        container = view.containers[name]
         if not (container.wants(image) and container.runs(image) and container.ready):
             return f"{name} does not run {image} and be ready yet ({container.words()})"
     return None if view.ready else f"is not Ready yet ({view.words()})"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kubernetes.client import ApiClient, CustomObjectsApi
@@ -91,15 +91,43 @@ def wait_observed(
 
 
 def set_image(api: ApiClient, subject: Subject, image: str) -> None:
-    """Puts the image into the container, whatever else was written in the meantime.
+    """Puts the image into the container, whatever else was written in the meantime; ClusterError."""
+
+    def put(spec: dict[str, Any]) -> None:
+        _container(spec, subject.container)["image"] = image
+
+    change(api, subject, f"set the image of SidecarSet {subject.name} to {image}", put)
+
+
+def set_strategy(api: ApiClient, subject: Subject, fields: Mapping[str, Any]) -> None:
+    """Changes fields of its updateStrategy; ClusterError."""
+
+    def put(spec: dict[str, Any]) -> None:
+        spec["updateStrategy"] = {**(spec.get("updateStrategy") or {}), **fields}
+
+    change(api, subject, f"set {', '.join(fields)} of SidecarSet {subject.name}", put)
+
+
+def set_variable(api: ApiClient, subject: Subject, name: str, value: str) -> None:
+    """Gives the container an environment variable, or another value of it; ClusterError."""
+
+    def put(spec: dict[str, Any]) -> None:
+        container = _container(spec, subject.container)
+        others = [entry for entry in container.get("env") or [] if entry["name"] != name]
+        container["env"] = [*others, {"name": name, "value": value}]
+
+    change(api, subject, f"set {name} in SidecarSet {subject.name}", put)
+
+
+def change(api: ApiClient, subject: Subject, what: str, put: Callable[[dict[str, Any]], None]) -> None:
+    """Lets `put` change the spec, and writes that.
 
     The whole object is replaced: a merge patch would replace the list of containers, and a place in the list
     is no name. A conflict reads again.
     """
-    what = f"set the image of SidecarSet {subject.name} to {image}"
     for _ in range(ATTEMPTS):
         body = dict(_get(api, subject))
-        _container(body["spec"], subject.container)["image"] = image
+        put(body["spec"])
         with calling(what):
             try:
                 CustomObjectsApi(api).replace_cluster_custom_object(
@@ -112,6 +140,21 @@ def set_image(api: ApiClient, subject: Subject, image: str) -> None:
     raise ClusterError(
         f"cannot {what}: {ATTEMPTS} conflicts in a row; does another client write it all the time?"
     )
+
+
+def delete(api: ApiClient, subject: Subject, *, clock: Clock = CLOCK, timeouts: Timeouts = TIMEOUTS) -> None:
+    """Deletes it and waits until it is gone; ClusterError. What is gone already is no error."""
+    with calling(f"delete SidecarSet {subject.name}"):
+        CustomObjectsApi(api).delete_cluster_custom_object(
+            GROUP, subject.version, PLURAL, subject.name, _request_timeout=REQUEST_S
+        )
+    end = clock.now() + timeouts.observed_s
+    while read(api, subject) is not None:
+        if clock.now() >= end:
+            raise Timeout(
+                f"SidecarSet {subject.name} is still there {timeouts.observed_s:g} s after its deletion"
+            )
+        clock.sleep(POLL_S)
 
 
 def set_back(api: ApiClient, subject: Subject, site: Site) -> None:

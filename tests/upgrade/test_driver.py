@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +10,9 @@ import pytest
 from harness.errors import ClusterError, Timeout
 from harness.manifest import Subject
 from harness.record.upgrade import Upgrade
-from harness.upgrade.driver import UpgradeTimeout, run_upgrades
+from harness.upgrade.driver import PAUSE_S, Driver, UpgradeTimeout
 from harness.upgrade.observe import Sighting
-from harness.upgrade.plan import plan
+from harness.upgrade.step import Step
 from harness.upgrade.view import PodView
 from harness.upgrade.waits import TIMEOUTS
 from tests.upgrade.fakes import FakeCluster, Told
@@ -28,17 +27,33 @@ def drive(
     *,
     pods: tuple[str, ...] = ("pod-1",),
     progress: Told | None = None,
-    stop: threading.Event | None = None,
     records: list[Upgrade] | None = None,
 ) -> list[Upgrade]:
-    return run_upgrades(
+    """Upgrades one after the other, as a plain scenario makes them."""
+    records = records if records is not None else []
+    current = cluster.subject.image
+    with driver(cluster, records, pods=pods, progress=progress) as driven:
+        for index in range(1, count + 1):
+            source, current = current, cluster.subject.image_after(current)
+            driven.begin(Step(index, source, current))
+            driven.settle()
+            driven.idle(PAUSE_S)
+    return records
+
+
+def driver(
+    cluster: FakeCluster,
+    records: list[Upgrade],
+    *,
+    pods: tuple[str, ...] = ("pod-1",),
+    progress: Told | None = None,
+) -> Driver:
+    return Driver(
         lambda: cluster.api,
         "run",
         cluster.subject,
         pods,
-        plan(cluster.subject, count),
         progress=progress or Told(),
-        stop=stop or threading.Event(),
         records=records,
         clock=cluster.time.clock,
         source=cluster,
@@ -147,14 +162,41 @@ def test_a_slow_rollout_that_moves_on_is_not_a_halt(hot: Subject) -> None:
     assert upgrade.settled == pytest.approx(upgrade.patched + 250.972)
 
 
-def test_a_stop_ends_the_wait_at_once_and_keeps_what_was_seen(hot: Subject) -> None:
-    cluster = FakeCluster(hot, {image("v2"): "\n".join(CYCLES["v2"].splitlines()[:5])}, CYCLES["v2"])
-    stop = threading.Event()
-    cluster.on_idle = stop.set
-    (upgrade,) = drive(cluster, 3, stop=stop)
-    assert upgrade.settled is None
-    assert [phase.name for phase in upgrade.pods[0].phases] == ["upgrade", "migration"]
-    assert cluster.time.now < EPOCH + 2
+def test_so_many_pods_can_be_waited_for_and_the_rest_later(hot: Subject) -> None:
+    cluster = FakeCluster(hot, {image("v2"): ROLLING}, ROLLING)
+    records: list[Upgrade] = []
+    with driver(cluster, records, pods=("pod-1", "pod-2", "pod-3")) as driven:
+        driven.begin(Step(1, image("v1"), image("v2")))
+        driven.settle(1)
+        assert sum(pod.settled for pod in driven.pods.values()) == 1
+        assert records[0].settled is None
+        driven.settle()
+    assert records[0].settled == pytest.approx(records[0].patched + 26.972)
+
+
+def test_a_phase_can_be_waited_for(hot: Subject) -> None:
+    cluster = FakeCluster(hot, BOTH, CYCLES["v2"])
+    with driver(cluster, []) as driven:
+        driven.begin(Step(1, image("v1"), image("v2")))
+        driven.until("the upgrade", lambda: "upgrade" in driven.pods["pod-1"].reached, 5.0)
+        assert driven.pods["pod-1"].reached == {"upgrade"}
+
+
+def test_what_never_comes_is_named_with_what_was_seen(hot: Subject) -> None:
+    cluster = FakeCluster(hot, {image("v2"): CYCLES["v2"].splitlines()[0]}, CYCLES["v2"])
+    with driver(cluster, []) as driven:
+        driven.begin(Step(1, image("v1"), image("v2")))
+        with pytest.raises(UpgradeTimeout, match="waited 5 s for the moon; upgrade 1 from"):
+            driven.until("the moon", lambda: False, 5.0)
+
+
+def test_a_halted_upgrade_is_recorded_as_that_beside_the_one_that_mends_it(hot: Subject) -> None:
+    cluster = FakeCluster(hot, BOTH, CYCLES["v2"])
+    records: list[Upgrade] = []
+    with driver(cluster, records) as driven:
+        driven.begin(Step(1, image("v1"), image("v2")), "halted")
+        driven.idle(1.0)
+        assert [record.expect for record in records] == ["halted"]
 
 
 def test_an_interrupt_leaves_what_was_seen_in_the_list(hot: Subject) -> None:

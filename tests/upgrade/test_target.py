@@ -89,7 +89,7 @@ def test_what_would_reach_further_or_is_not_there_is_refused(
 
 def test_nothing_of_it_is_made_or_deleted() -> None:
     api = cluster()
-    SHOP.start(api, {}, 1)
+    SHOP.start(api, {}, 1, 2)
     SHOP.stop(api, 1)
     assert api.asked == []
     assert target.KINDS == ("deployment", "statefulset", "pod")

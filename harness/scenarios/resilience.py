@@ -1,0 +1,177 @@
+"""The resilience profile: faults, and how much of them clients may feel."""
+
+from __future__ import annotations
+
+from harness.scenarios.scenario import CUT, UNREACHABLE, Allowed, Need, Scenario, Waits
+from harness.scenarios.steps import (
+    MISSING,
+    NEXT,
+    AddPod,
+    Begin,
+    DeletePod,
+    Execute,
+    Halted,
+    Reach,
+    Restart,
+    Settle,
+    Slow,
+    Steady,
+    Upgrade,
+)
+
+SHARED = "/dev/shm/sidecar-*"  # where the reference sidecar keeps its sockets, one directory for each user
+STALE = f"""cd {SHARED} && python3 -c 'import socket
+for name in ("1.sock", "2.sock", "99999999999.sock", "99999999999.admin"):
+    socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).bind(name)'"""
+REFERENCE: tuple[Need, ...] = ("reference",)
+IN_FLIGHT = "requests on connections that the crashed process had, in flight or with a close not yet seen"
+
+RESILIENCE = (
+    Scenario(
+        name="bad-image",
+        profile="resilience",
+        description="An image that exists nowhere, then a good one.",
+        steps=(Begin(MISSING, expect="halted", fault="an image that exists nowhere"), Halted(3.0), Upgrade()),
+    ),
+    Scenario(
+        name="crash-before-ack",
+        profile="resilience",
+        description="The successor dies before it acknowledges the listeners; then a good release.",
+        needs=REFERENCE,
+        steps=(
+            Begin("mutant:crash-before-ack", expect="halted", fault="a release with a fault"),
+            Halted(3.0),
+            Upgrade(),
+        ),
+    ),
+    Scenario(
+        name="crash-after-ack",
+        profile="resilience",
+        description="The successor dies once it has acknowledged the listeners; then a good release.",
+        needs=REFERENCE,
+        allowed=Allowed(IN_FLIGHT, CUT, within_s=15.0, everywhere=True),
+        steps=(
+            Begin("mutant:crash-after-ack", expect="halted", fault="a release with a fault"),
+            Halted(3.0),
+            Upgrade(),
+        ),
+    ),
+    Scenario(
+        name="crash-after-commit",
+        profile="resilience",
+        description="The successor dies right after the commit; then a good release.",
+        needs=REFERENCE,
+        allowed=Allowed(IN_FLIGHT, CUT, within_s=15.0, everywhere=True),
+        steps=(
+            Begin("mutant:crash-after-commit", expect="halted", fault="a release with a fault"),
+            Halted(3.0),
+            Upgrade(),
+        ),
+    ),
+    Scenario(
+        name="hook-fails",
+        profile="resilience",
+        description="The new release's postStart hook fails; then a good release.",
+        needs=REFERENCE,
+        steps=(
+            Begin("mutant:hook-fails", expect="halted", fault="a release with a fault"),
+            Halted(3.0),
+            Upgrade(),
+        ),
+    ),
+    Scenario(
+        name="hook-hangs",
+        profile="resilience",
+        description="The new release's postStart hook never returns: the pod stays as it is, and serves.",
+        needs=REFERENCE,
+        steps=(Begin("mutant:hanging-hook", expect="halted", fault="a release with a fault"), Halted(8.0)),
+    ),
+    Scenario(
+        name="predecessor-dies",
+        profile="resilience",
+        description="The predecessor is killed while it hands its connections over.",
+        needs=REFERENCE,
+        allowed=Allowed(IN_FLIGHT, UNREACHABLE, within_s=15.0, everywhere=True),
+        steps=(
+            Upgrade("mutant:die-in-transfer"),
+            Begin(NEXT, fault="a predecessor that dies"),
+            Settle(),
+            Steady(1.0),
+        ),
+    ),
+    Scenario(
+        name="pod-deleted",
+        profile="resilience",
+        description="A pod is deleted in the middle of its upgrade; the others' traffic does not feel it.",
+        allowed=Allowed("requests to the deleted pod", UNREACHABLE, within_s=600.0),
+        steps=(Begin(), Reach("upgrade"), DeletePod(), Settle()),
+    ),
+    Scenario(
+        name="pod-added",
+        profile="resilience",
+        description="A pod is added in the middle of an upgrade.",
+        steps=(Begin(), Reach("upgrade"), AddPod(), Settle()),
+    ),
+    Scenario(
+        name="slow-application",
+        profile="resilience",
+        description="The application answers 300 ms later than usual.",
+        steps=(Slow(300), Upgrade(count=2), Slow(0), Steady(0.5)),
+    ),
+    Scenario(
+        name="application-restarts",
+        profile="resilience",
+        description="The application ends in the middle of an upgrade and starts again.",
+        allowed=Allowed(
+            "requests while the application was away",
+            UNREACHABLE | {"status"},
+            within_s=15.0,
+            everywhere=True,
+        ),
+        steps=(
+            Begin(),
+            Reach("upgrade"),
+            Execute("end the application", ("/bin/sh", "-c", "kill -TERM 1"), container="application"),
+            Settle(),
+            Steady(3.0),
+        ),
+    ),
+    Scenario(
+        name="agent-restarts",
+        profile="resilience",
+        description="The node's agent is restarted in the middle of an upgrade.",
+        needs=("restart-agent",),
+        steps=(Begin(), Reach("upgrade"), Restart("agent"), Settle()),
+    ),
+    Scenario(
+        name="controller-restarts",
+        profile="resilience",
+        description="The SidecarSet controller is restarted in the middle of an upgrade.",
+        needs=("restart-controller",),
+        steps=(Begin(), Reach("upgrade"), Restart("controller"), Settle()),
+        waits=Waits(step_s=90.0),
+    ),
+    Scenario(
+        name="read-only-directory",
+        profile="resilience",
+        description="The directory that the containers share takes no new files, then it does again.",
+        needs=REFERENCE,
+        steps=(
+            Execute("make the shared directory read-only", ("/bin/sh", "-c", f"chmod 0500 {SHARED}")),
+            Begin(NEXT, expect="halted"),
+            Halted(3.0),
+            Execute("make it writable again", ("/bin/sh", "-c", f"chmod 0700 {SHARED}")),
+            Upgrade(),
+        ),
+    ),
+    Scenario(
+        name="stale-sockets",
+        profile="resilience",
+        description="The shared directory holds sockets of processes that are long gone.",
+        needs=REFERENCE,
+        steps=(
+            Execute("leave sockets of dead processes", ("/bin/sh", "-c", STALE)),
+            Upgrade(count=2),
+        ),
+    ),
+)

@@ -1,0 +1,14 @@
+"""One upgrade to make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Step:
+    """Its index in the scenario, from 1, and the references of the images before and after it."""
+
+    index: int
+    source: str
+    target: str
