@@ -7,7 +7,7 @@ PYTHON_VERSION ?= 3.11
 VENV    := .venv
 BIN     := $(VENV)/bin
 RECORDED_IMAGES := trace/app:v1 trace/agent:v1 trace/agent:v2 trace/agent:v3 trace/empty:v1 trace/empty:v2
-SOURCES := harness images/sidecar/base/sidecar images/app/v1/app loadtests e2e benchmarks tests
+SOURCES := harness images/sidecar/base/sidecar images/app/v1/app images/mutants loadtests e2e benchmarks tests
 
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

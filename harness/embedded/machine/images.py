@@ -1,5 +1,6 @@
 """The images in folders: DIR/<name>/<tag>/Dockerfile is `name:tag`, DIR/<name>/Dockerfile is `name:latest`.
 
+A folder in them that holds a file `.catalogue` is a folder of images of its own, to be named by itself.
 `runtime` and `runtime-sidecar` are bases: on the embedded cluster each is the machine's own root file system,
 whatever FROM, RUN and COPY would bring elsewhere.
 Checks all that can be known without building. Knows nothing of containers.
@@ -21,6 +22,7 @@ from harness.embedded.machine.recipe import Config, Copy, Recipe, evaluate
 from harness.errors import InputError
 
 BASES = frozenset({"docker.io/library/runtime:latest", "docker.io/library/runtime-sidecar:latest"})
+OF_ITS_OWN = ".catalogue"  # in folders of images that lie in another one
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _NAME = re.compile(
     rf"(?:(?P<host>localhost|[\w.-]+\.[\w.-]+(?::\d+)?|[\w.-]+:\d+)/)?(?P<path>{_PART}(?:/{_PART})*)(?::(?P<tag>\w[\w.-]{{0,127}}))?"
@@ -153,6 +155,8 @@ def _image_folders(top: Path) -> Iterable[Path]:
         if "Dockerfile" in files:
             below.clear()  # what lies below is that image's own
             yield Path(folder)
+        elif OF_ITS_OWN in files and Path(folder) != top:
+            below.clear()
 
 
 def _ref(top: Path, folder: Path) -> str:

@@ -114,6 +114,13 @@ def test_no_folder_and_duplicates_are_input_errors(tmp_path: Path) -> None:
     assert catalogue([one, one]).refs() == ["a:v1"]
 
 
+def test_a_folder_of_images_in_another_one_is_to_be_named_by_itself(tmp_path: Path) -> None:
+    top = folder(tmp_path, {"a/v1": "FROM scratch\n", "more/b/v1": "FROM a:v1\n"})
+    (top / "more" / ".catalogue").touch()
+    assert catalogue([top]).refs() == ["a:v1"]
+    assert catalogue([top, top / "more"]).refs() == ["a:v1", "b:v1"]
+
+
 def test_the_projects_own_images_are_right() -> None:
     assert {"app:v1", "loadgen:v1", "runtime:latest"} <= set(catalogue([PROJECT / "images"]).refs())
 
