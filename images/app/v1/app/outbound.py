@@ -6,6 +6,7 @@ Connections are kept, as applications do, and looked at before use. A request is
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import socket
 from collections.abc import Mapping
@@ -44,25 +45,13 @@ class Outbound:
         lines = [f"POST http://{to}{path} HTTP/1.1", f"Host: {to}", f"Content-Length: {len(body)}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         request = "\r\n".join([*lines, "", ""]).encode() + body
-        connection = self._take(to)
         try:
             async with asyncio.timeout(WITHIN_S):
-                connection = connection or await _Connection.open(self._host, self._port)
-                answer = await connection.ask(request)
+                return await self._exchange(to, request)
         except TimeoutError as error:
-            _drop(connection)
             raise OutboundError("no answer from the outbound listener in time") from error
         except OSError as error:
-            _drop(connection)
-            raise OutboundError(f"the outbound listener: {error.strerror or error}") from error
-        except BaseException:
-            _drop(connection)
-            raise
-        if connection.told:
-            connection.close()
-        else:
-            self._idle.setdefault(to, []).append(connection)
-        return answer
+            raise OutboundError(f"the outbound listener: {_words(error)}") from error
 
     async def connect(self, to: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A tunnel to `to`, by CONNECT; OutboundError."""
@@ -77,8 +66,10 @@ class Outbound:
                     raise
         except TimeoutError as error:
             raise OutboundError("no answer to CONNECT in time") from error
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-            raise OutboundError(f"CONNECT failed: {type(error).__name__}") from error
+        except OSError as error:
+            raise OutboundError(f"the outbound listener: {_words(error)}") from error
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+            raise OutboundError("no whole answer to CONNECT") from error
         status = head.decode("latin-1").split(" ", 2)[1]
         if status != OK:
             writer.close()
@@ -91,6 +82,19 @@ class Outbound:
             for connection in connections:
                 connection.close()
         self._idle.clear()
+
+    async def _exchange(self, to: str, request: bytes) -> Answer:
+        connection = self._take(to) or await _Connection.open(self._host, self._port)
+        try:
+            answer = await connection.ask(request)
+        except BaseException:
+            connection.close()
+            raise
+        if connection.told:
+            connection.close()
+        else:
+            self._idle.setdefault(to, []).append(connection)
+        return answer
 
     def _take(self, to: str) -> _Connection | None:
         """An idle connection that is still open."""
@@ -176,6 +180,5 @@ class _Connection:
             self._headers = {}
 
 
-def _drop(connection: _Connection | None) -> None:
-    if connection:
-        connection.close()
+def _words(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else type(error).__name__
