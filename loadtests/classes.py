@@ -1,165 +1,111 @@
-"""The traffic classes: how many clients, how often, and what they send. Data and pure functions.
+"""The traffic classes: how many clients, how often, what they send, and how. Data.
 
-Numbers are over all pods together. They are chosen so that every class has at least 100 requests sent or in
-flight in any 2 s, and all of them about 1,200 a second, which one Locust worker sends with ease.
+Numbers are over all pods together. They are chosen so that every class has at least 100 requests sent in any 2 s,
+or, where requests last for seconds, some in flight at every moment. The six that a run has unless it names others
+make about 1,200 requests a second, all others together 250: one Locust worker sends that with ease.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from random import Random
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
-from loadtests.client import Answer
+from loadtests import compose
+from loadtests.client import Address, Conversation
+from loadtests.compose import Compose
+from loadtests.http1 import Http1, LongStream, Upload
+from loadtests.http2 import Http2
+from loadtests.messages import WebSocket
+from loadtests.tunnel import Tunnel
 
-MAX_BODY_BYTES = 16 * 1024
-MIN_BODY_BYTES = 1024
-IDLE_BODY_BYTES = 64
-STREAM_EVENTS = 10
-STREAM_INTERVAL_MS = 100
-RANDOM_BYTES = os.urandom(
-    16 * MAX_BODY_BYTES
-)  # bodies are cut from it at random: making new ones costs more than sending
+LONG_STREAM_S = 12.0  # longer than an upgrade
 
 
-OK = 200
+class Open(Protocol):
+    """Opens a connection, until a deadline; RequestFailed."""
 
-
-@dataclass(frozen=True)
-class Fault:
-    """What is wrong with a whole answer: a kind of the ledger's, and a detail that is the same for equal causes."""
-
-    kind: str
-    detail: str
-
-
-class Request(Protocol):
-    """A request as bytes, which knows a right answer from a wrong one."""
-
-    @property
-    def method(self) -> str:
-        """GET, POST …"""
-
-    @property
-    def data(self) -> bytes:
-        """All that is sent."""
-
-    def fault(self, answer: Answer) -> Fault | None:
-        """What is wrong with a whole answer; None if nothing."""
-
-
-@dataclass(frozen=True)
-class EchoRequest:
-    """To the project's application: the answer carries the id, the hash of the request's body, one right body."""
-
-    method: str
-    data: bytes
-    request_id: bytes
-    digest: bytes
-    expected: bytes
-
-    def fault(self, answer: Answer) -> Fault | None:
-        """What is wrong with a whole answer."""
-        if answer.status != OK:
-            return Fault("status", f"status {answer.status}")
-        if answer.headers.get(b"x-request-id") != self.request_id:
-            return Fault("corrupted", "the answer to another request")
-        if answer.headers.get(b"x-body-sha256") != self.digest:
-            return Fault("corrupted", "the application received another body")
-        if answer.body != self.expected:
-            return Fault("corrupted", "the answer's body is not what the application sent")
-        return None
-
-
-Compose = Callable[[bytes, bytes, Random], Request]
-"""Makes a request from the Host header, the request id and a source of randomness."""
+    def __call__(
+        self, address: Address, deadline: float, stopping: Callable[[], bool] = ...
+    ) -> Conversation[Any]:
+        """See Conversation."""
 
 
 @dataclass(frozen=True)
 class TrafficClass:
-    """One way of using the sidecar. `interval_s` is between one client's requests."""
+    """One way of using the sidecar. `interval_s` is between one client's batches of requests."""
 
     name: str
     clients: int
     interval_s: float
     compose: Compose
+    open: Open = Http1
+    profile: Literal["core", "extended"] = "extended"
+    """core: every sidecar owes it; extended: it is owed by who claims the feature."""
+    batch: int = 1
+    """Requests that are sent at once, on one connection."""
+    lasts_s: float = 0.0
+    """How long a request takes by design."""
+    brief: Compose | None = None
+    """A request of the same kind that is answered at once; None: all are."""
     reuses: bool = True
     """Its requests follow each other on one connection."""
     paced: bool = True
     """May be sent faster or slower; the others' intervals are what they are about."""
     service: bool = False
     """Goes to the Service in front of the pods, and not to each pod."""
+    relayed: bool = False
+    """The application passes its requests on to another pod's."""
+
+    @property
+    def feature(self) -> str:
+        """What a sidecar claims that is to be tried with it."""
+        return self.name
 
 
-def get(host: bytes, request_id: bytes, random: Random) -> Request:
-    """GET on a connection that stays."""
-    return _echo("GET", host, request_id, b"", b"")
+def long_stream(seconds: float) -> TrafficClass:
+    """Streams of that length, one after the other."""
+    return TrafficClass(
+        "long-stream",
+        clients=20,
+        interval_s=seconds + 0.5,
+        compose=compose.long_stream(seconds),
+        open=LongStream,
+        lasts_s=seconds,
+        brief=compose.long_stream(compose.BRIEFLY_S),
+        reuses=False,
+        paced=False,
+    )
 
-
-def get_and_close(host: bytes, request_id: bytes, random: Random) -> Request:
-    """GET on a connection of its own."""
-    return _echo("GET", host, request_id, b"", b"Connection: close\r\n")
-
-
-def post(host: bytes, request_id: bytes, random: Random) -> Request:
-    """POST with a random body of 1 to 16 KiB."""
-    return _echo("POST", host, request_id, _body(random, random.randint(MIN_BODY_BYTES, MAX_BODY_BYTES)), b"")
-
-
-def short_post(host: bytes, request_id: bytes, random: Random) -> Request:
-    """POST with a small random body."""
-    return _echo("POST", host, request_id, _body(random, IDLE_BODY_BYTES), b"")
-
-
-def stream(host: bytes, request_id: bytes, random: Random) -> Request:
-    """GET of a chunked stream of events that lasts about a second."""
-    path = b"/stream?events=%d&interval_ms=%d" % (STREAM_EVENTS, STREAM_INTERVAL_MS)
-    events = b"".join(b"id: %d\ndata: %b %d\n\n" % (n, request_id, n) for n in range(1, STREAM_EVENTS + 1))
-    expected = events + b"event: end\ndata: %b\n\n" % _sha256(events)
-    data = _head(b"GET", path, host, request_id) + b"\r\n"
-    return EchoRequest("GET", data, request_id, SHA256_OF_NOTHING, expected)
-
-
-def _echo(method: str, host: bytes, request_id: bytes, body: bytes, headers: bytes) -> Request:
-    head = _head(method.encode(), b"/echo", host, request_id) + headers
-    if body:
-        head += b"Content-Length: %d\r\n" % len(body)
-    digest = _sha256(body) if body else SHA256_OF_NOTHING
-    data = head + b"\r\n" + body
-    return EchoRequest(method, data, request_id, digest, b"%b %b\n" % (request_id, digest))
-
-
-def _head(method: bytes, path: bytes, host: bytes, request_id: bytes) -> bytes:
-    return b"%b %b HTTP/1.1\r\nHost: %b\r\nx-request-id: %b\r\n" % (method, path, host, request_id)
-
-
-def _body(random: Random, size: int) -> bytes:
-    start = random.randrange(len(RANDOM_BYTES) - size)
-    return RANDOM_BYTES[start : start + size]
-
-
-def _sha256(data: bytes) -> bytes:
-    return hashlib.sha256(data).hexdigest().encode()
-
-
-SHA256_OF_NOTHING = _sha256(b"")
 
 CLASSES = {
     traffic.name: traffic
     for traffic in (
-        TrafficClass("new-connection", clients=10, interval_s=0.04, compose=get_and_close, reuses=False),
-        TrafficClass("keep-alive", clients=24, interval_s=0.04, compose=get),
+        TrafficClass("new-connection", 10, 0.04, compose.get_and_close, profile="core", reuses=False),
+        TrafficClass("keep-alive", 24, 0.04, compose.get, profile="core"),
         # The silence outlasts a flip, and with so many clients some are silent across every moment of it.
-        TrafficClass("idle-keep-alive", clients=120, interval_s=1.6, compose=short_post, paced=False),
-        TrafficClass("post", clients=10, interval_s=0.04, compose=post),
+        TrafficClass("idle-keep-alive", 120, 1.6, compose.short_post, paced=False),
+        TrafficClass("post", 10, 0.04, compose.post, profile="core"),
         # A stream lasts 0.9 s; the rest of the interval keeps the client on its schedule.
-        TrafficClass("stream", clients=40, interval_s=1.0, compose=stream, paced=False),
-        # Through a Service's address: only a new connection asks which pods are its endpoints.
+        TrafficClass("stream", 40, 1.0, compose.stream, profile="core", paced=False),
+        TrafficClass("pipelined", 8, 1.28, compose.get_or_post, batch=8),
         TrafficClass(
-            "service", clients=3, interval_s=0.04, compose=get_and_close, reuses=False, service=True
+            "slow-upload",
+            20,
+            6.0,
+            compose.slow_upload,
+            open=Upload,
+            lasts_s=max(compose.UPLOAD_S),
+            brief=compose.brief_upload,
+            reuses=False,
+            paced=False,
         ),
+        long_stream(LONG_STREAM_S),
+        TrafficClass("websocket", 20, 0.8, compose.message, open=WebSocket, batch=2),
+        TrafficClass("connect", 10, 0.2, compose.through_tunnel, open=Tunnel, relayed=True),
+        TrafficClass("h2", 8, 0.64, compose.over_http2, open=Http2, batch=4),
+        TrafficClass("egress", 10, 0.2, compose.relayed_post, relayed=True),
+        # Through a Service's address: only a new connection asks which pods are its endpoints.
+        TrafficClass("service", 3, 0.04, compose.get_and_close, reuses=False, service=True),
     )
 }

@@ -1,4 +1,4 @@
-"""A worker's HTTP endpoint: GET /ledger and GET /progress. Knows nothing of what is in them."""
+"""A worker's HTTP endpoint: JSON documents by path, such as /ledger. Knows nothing of what is in them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import gevent
 from gevent.pywsgi import WSGIServer
 
-Document = Callable[[], dict[str, object]]
+Document = Callable[[], Mapping[str, object]]
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 

@@ -7,7 +7,7 @@ kilobytes. Times are Unix seconds. Knows nothing of HTTP, sockets or Locust.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 SLOT_S = 0.1
 LATE_S = 0.05
@@ -30,6 +30,8 @@ class Slot:
     failed: int = 0
     ended: int = 0
     versions: dict[str, int] = field(default_factory=dict)
+    opened: int = 0
+    cut: int = 0
     latency_us: dict[int, int] = field(default_factory=dict)
 
 
@@ -67,27 +69,69 @@ class Connection:
             self.told_at = at
 
 
-class Client:
-    """One sequential sender. Every request is begun, then answered or failed; if neither, the end cut it."""
+@dataclass(slots=True)
+class Sockets:
+    """What became of all connections of one class to one pod."""
 
-    def __init__(self, name: str, traffic_class: str, pod: str, slots: Slots) -> None:
-        self.name, self.traffic_class, self.pod = name, traffic_class, pod
+    opened: int = 0
+    reused: int = 0
+    told: int = 0
+    goaway: int = 0
+    closed: int = 0
+    broken: int = 0
+
+    def ended(self, how: str, goaway: bool) -> None:
+        """A connection ended; one that the client closed is of no interest."""
+        if how != "client":
+            setattr(self, how, getattr(self, how) + 1)
+        self.goaway += goaway and how == "told"
+
+
+@dataclass(frozen=True)
+class Counters:
+    """The counts of one class towards one pod."""
+
+    slots: Slots = field(default_factory=Slots)
+    sockets: Sockets = field(default_factory=Sockets)
+
+
+Ended = tuple[int, float, float, str, str | None]
+"""A request: sequence, intended time, end, `answered` or the kind of its failure, version."""
+
+NEIGHBOURHOOD = 16  # requests that are remembered for their neighbours' sake: more than are sent at once
+
+
+class Client:
+    """One sender. Every request is begun, then answered or failed; if neither, the end cut it.
+
+    Requests count where they are executed, connections where they lead: for a client whose requests are passed on,
+    that is another pod.
+    """
+
+    def __init__(
+        self, name: str, traffic_class: str, pod: str, via: str | None, counters: Counters, entry: Counters
+    ) -> None:
+        """`counters` are those of `pod`, `entry` of the pod that its connections lead to."""
+        self.name, self.traffic_class, self.pod, self.via = name, traffic_class, pod, via
         self.sent = 0
-        self.failures: list[dict[str, object]] = []
+        self.failures: dict[int, dict[str, object]] = {}
         self.connections: list[Connection] = []
-        self._slots = slots
-        self._pending_since: float | None = None
+        self._slots, self._entry = counters.slots, entry
+        self._pending: dict[int, float] = {}
+        self._recent: dict[int, Ended] = {}
+
+    # -- requests ------------------------------------------------------------------------------------------
 
     def begin(self, intended: float) -> int:
         """A request is due now or has just been sent; returns its sequence."""
         self.sent += 1
-        self._pending_since = intended
+        self._pending[self.sent] = intended
         self._slots.at(intended).sent += 1
         return self.sent
 
-    def answered(self, intended: float, ended: float, version: str | None) -> None:
-        """The request that was begun last got an answer that is right in all respects."""
-        self._pending_since = None
+    def answered(self, sequence: int, ended: float, version: str | None) -> float:
+        """A request got an answer that is right in all respects; returns its intended time."""
+        intended = self._pending.pop(sequence)
         slot, end_slot = self._slots.at(intended), self._slots.at(ended)
         slot.answered += 1
         latency = three_digits(int((ended - intended) * 1e6))
@@ -95,27 +139,56 @@ class Client:
         end_slot.ended += 1
         if version is not None:
             end_slot.versions[version] = end_slot.versions.get(version, 0) + 1
+        self._remember((sequence, intended, ended, "answered", version))
+        return intended
 
-    def failed(self, intended: float, ended: float, kind: str, detail: str, served_by: str | None) -> None:
-        """The request that was begun last did not end well."""
-        self._pending_since = None
+    def failed(self, sequence: int, ended: float, kind: str, detail: str, served_by: str | None) -> float:
+        """A request did not end well; returns its intended time."""
+        intended = self._pending.pop(sequence)
         self._slots.at(intended).failed += 1
         self._slots.at(ended).ended += 1
-        self.failures.append(
-            {
-                "sequence": self.sent,
-                "at": intended,
-                "ended": ended,
-                "kind": kind,
-                "detail": detail,
-                "served_by": served_by,
-            }
-        )
+        self.failures[sequence] = {
+            "sequence": sequence,
+            "at": intended,
+            "ended": ended,
+            "kind": kind,
+            "detail": detail,
+            "served_by": served_by,
+            "previous": _neighbour(self._recent.get(sequence - 1)),
+            "following": _neighbour(self._recent.get(sequence + 1)),
+        }
+        self._remember((sequence, intended, ended, kind, served_by))
+        return intended
 
     def settle(self, at: float) -> None:
         """The run is over: a request that is still pending was not answered."""
-        if self._pending_since is not None:
-            self.failed(self._pending_since, at, "timeout", "no answer when the run ended", None)
+        for sequence in list(self._pending):
+            self.failed(sequence, at, "timeout", "no answer when the run ended", None)
+
+    # -- connections ---------------------------------------------------------------------------------------
+
+    def open(self, at: float, *, listed: bool) -> Connection:
+        """A connection is up; one that is not `listed` is only counted."""
+        connection = Connection(at)
+        if listed:
+            self.connections.append(connection)
+        self._entry.sockets.opened += 1
+        self._entry.slots.at(at).opened += 1
+        return connection
+
+    def carry(self, connection: Connection, requests: int) -> None:
+        """So many requests go out on it."""
+        self._entry.sockets.reused += requests if connection.requests else requests - 1
+        connection.requests += requests
+
+    def end(self, connection: Connection, how: str, at: float, *, goaway: bool = False) -> None:
+        """It ended: told (by GOAWAY or otherwise), closed, broken or client."""
+        connection.end(how, at)
+        self._entry.sockets.ended(how, goaway)
+        if how != "client":
+            self._entry.slots.at(at).cut += 1
+
+    # ------------------------------------------------------------------------------------------------------
 
     def document(self) -> dict[str, object]:
         """The client as plain JSON."""
@@ -123,23 +196,35 @@ class Client:
             "name": self.name,
             "class": self.traffic_class,
             "pod": self.pod,
+            "via": self.via,
             "sent": [(1, self.sent)] if self.sent else [],
             "answered": self._answered(),
-            "failures": self.failures,
+            "failures": [self.failures[sequence] for sequence in sorted(self.failures)],
         }
 
     def _answered(self) -> list[tuple[int, int]]:
-        """All that ended, without those that failed. Failures are in the order of their sequence."""
+        """All that were sent, without those that failed or have not ended."""
         ranges, start = [], 1
-        ended = self.sent if self._pending_since is None else self.sent - 1
-        for failure in self.failures:
-            sequence = int(str(failure["sequence"]))
+        for sequence in sorted((*self.failures, *self._pending, self.sent + 1)):
             if start < sequence:
                 ranges.append((start, sequence - 1))
             start = sequence + 1
-        if start <= ended:
-            ranges.append((start, ended))
         return ranges
+
+    def _remember(self, ended: Ended) -> None:
+        """Tells the failures on both sides of a request of their neighbour."""
+        sequence = ended[0]
+        self._recent[sequence] = ended
+        self._recent.pop(sequence - NEIGHBOURHOOD, None)
+        if self.failures:
+            if before := self.failures.get(sequence - 1):
+                before["following"] = _neighbour(ended)
+            if after := self.failures.get(sequence + 1):
+                after["previous"] = _neighbour(ended)
+
+
+def _neighbour(ended: Ended | None) -> dict[str, object] | None:
+    return dict(zip(("sequence", "at", "ended", "how", "served_by"), ended, strict=True)) if ended else None
 
 
 class Punctuality:
@@ -181,13 +266,14 @@ class Ledger:
         self.stopped: float | None = None
         self.punctuality = Punctuality()
         self._clients: list[Client] = []
-        self._slots: dict[tuple[str, str], Slots] = {}
+        self._counters: dict[tuple[str, str], Counters] = {}
         self._cpu_at_start_s = time.process_time()
         self._cpu_s = 0.0
 
-    def client(self, name: str, traffic_class: str, pod: str) -> Client:
-        """A new client."""
-        client = Client(name, traffic_class, pod, self._slots.setdefault((traffic_class, pod), Slots()))
+    def client(self, name: str, traffic_class: str, pod: str, via: str | None = None) -> Client:
+        """A new client, whose requests are executed at `pod`; `via` is the pod that passes them on, if one does."""
+        entry = self._counted(traffic_class, via or pod)
+        client = Client(name, traffic_class, pod, via, self._counted(traffic_class, pod), entry)
         self._clients.append(client)
         return client
 
@@ -220,11 +306,18 @@ class Ledger:
             ],
             "slots": [
                 _slot(traffic_class, pod, number, slot)
-                for (traffic_class, pod), slots in self._slots.items()
-                for number, slot in sorted(slots.by_number.items())
+                for (traffic_class, pod), counters in self._counters.items()
+                for number, slot in sorted(counters.slots.by_number.items())
+            ],
+            "sockets": [
+                {"class": traffic_class, "pod": pod, **asdict(counters.sockets)}
+                for (traffic_class, pod), counters in self._counters.items()
             ],
             "saturation": self._saturation(),
         }
+
+    def _counted(self, traffic_class: str, pod: str) -> Counters:
+        return self._counters.setdefault((traffic_class, pod), Counters())
 
     def _saturation(self) -> dict[str, float]:
         kept = self.punctuality
@@ -248,7 +341,7 @@ def _connection(client: Client, connection: Connection) -> dict[str, object]:
     return {
         "client": client.name,
         "class": client.traffic_class,
-        "pod": client.pod,
+        "pod": client.via or client.pod,
         "opened": connection.opened,
         "ended": connection.ended,
         "how": connection.how,
@@ -267,5 +360,7 @@ def _slot(traffic_class: str, pod: str, number: int, slot: Slot) -> dict[str, ob
         "failed": slot.failed,
         "ended": slot.ended,
         "versions": slot.versions,
+        "opened": slot.opened,
+        "cut": slot.cut,
         "latency_us": slot.latency_us,
     }

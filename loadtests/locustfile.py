@@ -8,7 +8,7 @@ from typing import Any
 import locust
 from locust import runners
 
-from loadtests import endpoint, settings, users
+from loadtests import endpoint, probe, settings, users
 
 # A machine that stalls for some seconds must not end the test: Locust's master stops it when the last worker
 # missed three beats of a second. A worker that is really gone has lost its ledger, and that is noticed.
@@ -22,7 +22,11 @@ def on_init(environment: Any, runner: Any, **_: Any) -> None:
     if isinstance(runner, runners.WorkerRunner):
         endpoint.serve(
             WORKER.settings.ledger_port,
-            {"/ledger": lambda: WORKER.ledger.document(), "/progress": lambda: WORKER.ledger.progress()},
+            {
+                "/ledger": lambda: WORKER.ledger.document(),
+                "/progress": lambda: WORKER.ledger.progress(),
+                "/probe": lambda: probe.probe(WORKER.settings),
+            },
         )
 
 

@@ -6,6 +6,7 @@ CLASSES         name,…                traffic classes; all that have somewhere
 VERSION_HEADER  name                  header in which the sidecar names its version; none when empty
 PACE            number                how many times faster than usual the paced classes send
 LEDGER_PORT     number                where a worker serves its ledger
+LONG_STREAM_S   seconds               how long a stream of the class long-stream lasts
 LOAD_SPEC       JSON                  requests of the user's own (spec.py); the classes' own when empty
 """
 
@@ -14,10 +15,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from loadtests.classes import CLASSES, TrafficClass
+from loadtests.classes import CLASSES, TrafficClass, long_stream
 from loadtests.client import Address
 from loadtests.spec import composer
 
+MAX_LONG_STREAM_S = 3600
 SERVICE = "service"  # stands in the ledger where a pod would: which pod will answer nobody knows
 
 
@@ -33,7 +35,12 @@ class Settings:
     service: Address | None = None
 
     def addresses(self, traffic: TrafficClass) -> Sequence[Address]:
-        """Where the clients of a class go."""
+        """Where the clients of a class go; from one pod its requests may go on to the next, in a ring."""
+        if traffic.relayed:
+            following = [*self.targets[1:], self.targets[0]]
+            return [
+                replace(target, beyond=beyond) for target, beyond in zip(self.targets, following, strict=True)
+            ]
         return [self.service] if traffic.service and self.service else self.targets
 
     def clients(self, traffic: TrafficClass) -> int:
@@ -63,7 +70,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         raise ValueError(f"PACE: more than 0, not {pace:g}")
     return Settings(
         targets=[_address(item) for item in environment.get("TARGETS", "").split(",")],
-        classes=[_class(name, environment.get("LOAD_SPEC", "")) for name in names],
+        classes=[_class(name, environment) for name in names],
         version_header=environment.get("VERSION_HEADER", ""),
         pace=pace,
         ledger_port=int(environment.get("LEDGER_PORT", "8090")),
@@ -71,9 +78,19 @@ def read(environment: Mapping[str, str]) -> Settings:
     )
 
 
-def _class(name: str, spec: str) -> TrafficClass:
-    traffic = CLASSES[name]
+def _class(name: str, environment: Mapping[str, str]) -> TrafficClass:
+    traffic, spec = CLASSES[name], environment.get("LOAD_SPEC", "")
+    seconds = environment.get("LONG_STREAM_S", "")
+    if seconds and name == "long-stream":
+        return _long_stream(seconds)
     return replace(traffic, compose=composer(spec, reuses=traffic.reuses)) if spec else traffic
+
+
+def _long_stream(text: str) -> TrafficClass:
+    seconds = float(text)
+    if not 0 < seconds <= MAX_LONG_STREAM_S:
+        raise ValueError(f"LONG_STREAM_S: more than 0 and at most {MAX_LONG_STREAM_S}, not {text}")
+    return long_stream(seconds)
 
 
 def _address(item: str) -> Address:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from loadtests.classes import Compose, Fault, Request
-from loadtests.client import Answer
+from loadtests.client import Address, Answer, Fault
+from loadtests.compose import Compose
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ def composer(document: str, *, reuses: bool) -> Compose:
     """Draws from the document's requests; on a connection of its own each says that it is the last."""
     requests: Sequence[dict[str, Any]] = json.loads(document)["requests"]
 
-    def compose(host: bytes, request_id: bytes, random: Random) -> Request:
+    def compose(address: Address, request_id: bytes, random: Random) -> SpecRequest:
         chosen = random.choice(requests)
         body = chosen["body"].encode()
         lines = [
             f"{chosen['method']} {chosen['path']} HTTP/1.1".encode(),
-            b"Host: " + host,
+            b"Host: " + address.authority,
             b"x-request-id: " + request_id,
             *(f"{name}: {value}".encode() for name, value in chosen["headers"].items()),
         ]

@@ -22,6 +22,8 @@ from loadtests.settings import Settings
 
 GOLDEN = 0.618033988749895  # its multiples spread any number of clients evenly over an interval
 
+SPREAD_S = 2.0  # within which every client begins, also those whose requests last for longer
+
 
 class Worker:
     """One Locust worker: its ledger, its clients' names and pods. A test may be started more than once."""
@@ -58,9 +60,10 @@ class Worker:
         number = next(self._numbers[traffic.name])
         addresses = self.settings.addresses(traffic)
         address = addresses[(number + self.index) % len(addresses)]
-        client = self.ledger.client(
-            f"{self.name}.{self.index}.{traffic.name}.{number}", traffic.name, address.pod
-        )
+        name = f"{self.name}.{self.index}.{traffic.name}.{number}"
+        executor = address.beyond or address
+        via = address.pod if executor.pod != address.pod else None
+        client = self.ledger.client(name, traffic.name, executor.pod, via)
 
         def report(method: str, response_ms: float, length: int, failure: RequestFailed | None) -> None:
             environment.events.request.fire(
@@ -76,7 +79,8 @@ class Worker:
             traffic, address, client, self.ledger.punctuality, self.settings.version_header, report
         )
         interval_s = self.settings.interval_s(traffic)
-        sender.run(monotonic() + number * GOLDEN % 1 * interval_s, interval_s, self.stopping)
+        spread_s = min(interval_s, SPREAD_S)
+        sender.run(monotonic() + number * GOLDEN % 1 * spread_s, interval_s, self.stopping)
 
     def _beat(self) -> None:
         punctuality = self.ledger.punctuality

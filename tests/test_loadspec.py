@@ -9,7 +9,7 @@ import pytest
 
 from harness.errors import InputError
 from harness.loadspec import LoadSpec, read_load_spec
-from loadtests.client import Answer
+from loadtests.client import Address, Answer
 from loadtests.spec import composer
 
 GOOD = """
@@ -31,11 +31,11 @@ def read(folder: Path, text: str) -> LoadSpec:
 
 def test_a_request_is_sent_as_it_is_written(tmp_path: Path) -> None:
     spec = read(tmp_path, GOOD)
-    request = composer(spec.document(), reuses=False)(b"pod:1", b"c-1", Random(1))
+    request = composer(spec.document(), reuses=False)(Address("pod", "10.0.0.1", 80), b"c-1", Random(1))
     assert spec.classes == ["keep-alive"]
     assert request.method == "POST"
     assert request.data == (
-        b"POST /cart?item=7 HTTP/1.1\r\nHost: pod:1\r\nx-request-id: c-1\r\nAuthorization: Bearer abc\r\n"
+        b"POST /cart?item=7 HTTP/1.1\r\nHost: 10.0.0.1:80\r\nx-request-id: c-1\r\nAuthorization: Bearer abc\r\n"
         b'Content-Length: 12\r\nConnection: close\r\n\r\n{"count": 1}'
     )
 
@@ -52,16 +52,18 @@ def test_a_request_is_sent_as_it_is_written(tmp_path: Path) -> None:
 def test_an_answer_is_judged_by_what_is_expected(
     tmp_path: Path, status: int, headers: dict[bytes, bytes], body: bytes, fault: str | None
 ) -> None:
-    request = composer(read(tmp_path, GOOD).document(), reuses=True)(b"h", b"c-1", Random(1))
-    found = request.fault(Answer(status, headers, body, last=False))
+    request = composer(read(tmp_path, GOOD).document(), reuses=True)(
+        Address("pod", "10.0.0.1", 80), b"c-1", Random(1)
+    )
+    found = request.fault(Answer(status, headers, body))
     assert (found.kind if found else None) == fault
 
 
 def test_a_whole_body_may_be_expected(tmp_path: Path) -> None:
     spec = read(tmp_path, "requests: [{path: /, expect: {body: ok}}]")
-    request = composer(spec.document(), reuses=True)(b"h", b"c-1", Random(1))
-    assert request.fault(Answer(200, {}, b"ok", last=False)) is None
-    assert request.fault(Answer(200, {}, b"ok!", last=False)) is not None
+    request = composer(spec.document(), reuses=True)(Address("pod", "10.0.0.1", 80), b"c-1", Random(1))
+    assert request.fault(Answer(200, {}, b"ok")) is None
+    assert request.fault(Answer(200, {}, b"ok!")) is not None
 
 
 @pytest.mark.parametrize(

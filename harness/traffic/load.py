@@ -24,10 +24,23 @@ from harness.traffic.pod import Pod
 from harness.traffic.proxy import Method, PodPort
 from harness.traffic.workload import Generator, PodsOf, Target
 
-__all__ = ["CLASSES", "SERVICE_CLASS", "Load", "LocustStats", "PodsOf", "Target", "Timeouts", "app_ledger"]
+__all__ = [
+    "CLASSES",
+    "EXTENDED",
+    "SERVICE_CLASS",
+    "Load",
+    "LocustStats",
+    "PodsOf",
+    "Target",
+    "Timeouts",
+    "app_ledger",
+]
 
 CLASSES = ("new-connection", "keep-alive", "idle-keep-alive", "post", "stream")
-"""The traffic classes that go to each pod."""
+"""The traffic classes that go to each pod, unless others are named."""
+
+EXTENDED = ("pipelined", "slow-upload", "long-stream", "websocket", "connect", "h2", "egress")
+"""Those that have to be named."""
 
 SERVICE_CLASS = "service"
 """The class that goes to a Service in front of them, where there is one."""

@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
 
 from app.ledger import Ledger
+from app.outbound import Outbound
 from app.server import admin, traffic
 from harness.record.ledger import AppLedger
 
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.integration
 IMAGE = Path(__file__).resolve().parents[2] / "images" / "app" / "v1"
 SOON_S = 10.0  # a Python process starts or ends, on a busy machine
 NOTHING = hashlib.sha256(b"").hexdigest()
+NOBODY = Outbound("127.0.0.1", 1)
 Client = TestClient[Request, Application]
 
 
@@ -33,7 +35,7 @@ def ledger() -> Ledger:
 
 @pytest.fixture
 async def client(ledger: Ledger) -> AsyncIterator[Client]:
-    async with TestClient(TestServer(traffic(ledger))) as client:
+    async with TestClient(TestServer(traffic(ledger, NOBODY))) as client:
         yield client
 
 

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.record.ledger import LATE_MS, SLOT_S, LoadLedger
+from harness.record.ledger import LATE_MS, SLOT_S, LoadLedger, Sockets
 from loadtests import ledger
 
 fates = st.lists(st.booleans(), max_size=80)
@@ -17,11 +17,11 @@ def played(right: list[bool]) -> ledger.Ledger:
     client = kept.client("w.keep-alive.0", "keep-alive", "pod-1")
     for number, ends_well in enumerate(right):
         at = 1000.0 + number
-        client.begin(at)
+        sequence = client.begin(at)
         if ends_well:
-            client.answered(at, at + 0.25, "v1")
+            client.answered(sequence, at + 0.25, "v1")
         else:
-            client.failed(at, at + 0.25, "eof", "no answer", None)
+            client.failed(sequence, at + 0.25, "eof", "no answer", None)
     return kept
 
 
@@ -79,14 +79,85 @@ def test_connections_tell_how_they_ended() -> None:
     kept = ledger.Ledger("worker-0", 0.0)
     client = kept.client("w.post.0", "post", "pod-1")
     for how in ("told", "closed", "broken", "client"):
-        connection = ledger.Connection(1.0)
-        connection.end(how, 2.0)
-        client.connections.append(connection)
-    client.connections.append(ledger.Connection(3.0))
+        client.end(client.open(1.0, listed=True), how, 2.0)
+    client.open(3.0, listed=True)
     connections = read(kept).connections
     assert [connection.how for connection in connections] == ["told", "closed", "broken", "client", "open"]
     assert [connection.told_at for connection in connections] == [2.0, None, None, None, None]
     assert [connection.ended for connection in connections] == [2.0, 2.0, 2.0, 2.0, None]
+
+
+def test_all_connections_are_counted_also_those_that_are_not_listed() -> None:
+    kept = ledger.Ledger("worker-0", 0.0)
+    client = kept.client("w.post.0", "post", "pod-1")
+    for how, goaway in (
+        ("told", False),
+        ("told", True),
+        ("closed", False),
+        ("broken", False),
+        ("client", False),
+    ):
+        connection = client.open(1.0, listed=False)
+        client.carry(connection, 1)
+        client.carry(connection, 2)
+        client.end(connection, how, 2.0, goaway=goaway)
+    found = read(kept)
+    assert found.connections == []
+    assert found.sockets == [
+        Sockets.model_validate(
+            {"class": "post", "pod": "pod-1", "opened": 5, "reused": 10, "told": 2, "goaway": 1}
+            | {"closed": 1, "broken": 1}
+        )
+    ]
+    assert {slot.at: (slot.opened, slot.cut) for slot in found.slots} == {1.0: (5, 0), 2.0: (0, 4)}
+
+
+def test_requests_that_are_passed_on_count_where_they_are_executed_and_connections_where_they_lead() -> None:
+    kept = ledger.Ledger("worker-0", 0.0)
+    client = kept.client("w.egress.0", "egress", "pod-2", via="pod-1")
+    client.open(1.0, listed=True)
+    client.answered(client.begin(1.0), 1.0, None)
+    found = read(kept)
+    assert (found.clients[0].pod, found.clients[0].via) == ("pod-2", "pod-1")
+    assert found.connections[0].pod == "pod-1"
+    assert {slot.pod: (slot.sent, slot.opened) for slot in found.slots} == {"pod-1": (0, 1), "pod-2": (1, 0)}
+    assert {sockets.pod: sockets.opened for sockets in found.sockets} == {"pod-1": 1, "pod-2": 0}
+
+
+@given(st.permutations(range(1, 9)), st.sets(st.integers(1, 8)))
+def test_requests_under_way_at_once_may_end_in_any_order(order: list[int], failing: set[int]) -> None:
+    kept = ledger.Ledger("worker-0", 0.0)
+    client = kept.client("w.h2.0", "h2", "pod-1")
+    for _ in order:
+        client.begin(1.0)
+    for sequence in order:
+        if sequence in failing:
+            client.failed(sequence, 2.0, "reset", "RST_STREAM", None)
+        else:
+            client.answered(sequence, 2.0, None)
+    found = read(kept).clients[0]
+    answered = [number for first, last in found.answered for number in range(first, last + 1)]
+    assert answered == sorted({*order} - failing)
+    assert [failure.sequence for failure in found.failures] == sorted(failing)
+    for failure in found.failures:
+        beside = (failure.previous, failure.following)
+        assert [one and one.sequence for one in beside] == [
+            number if 1 <= number <= 8 else None for number in (failure.sequence - 1, failure.sequence + 1)
+        ]
+
+
+def test_a_failure_knows_its_neighbours() -> None:
+    (failure,) = read(played([True, False, True])).clients[0].failures
+    assert failure.previous is not None
+    assert failure.following is not None
+    assert failure.previous.model_dump() == {
+        "sequence": 1,
+        "at": 1000.0,
+        "ended": 1000.25,
+        "how": "answered",
+        "served_by": "v1",
+    }
+    assert (failure.following.sequence, failure.following.how) == (3, "answered")
 
 
 def test_progress_is_told_while_it_runs() -> None:

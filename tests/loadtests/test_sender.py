@@ -11,8 +11,9 @@ import pytest
 
 from harness.record.ledger import Client, Connection, LoadLedger
 from loadtests import ledger, sender
-from loadtests.classes import CLASSES, SHA256_OF_NOTHING
+from loadtests.classes import CLASSES
 from loadtests.client import Address, RequestFailed
+from loadtests.compose import SHA256_OF_NOTHING
 
 pytestmark = pytest.mark.integration
 

@@ -3,12 +3,15 @@ from random import Random
 
 import pytest
 
-from harness.traffic.load import CLASSES as KNOWN
-from harness.traffic.load import SERVICE_CLASS
+from harness.traffic.load import CLASSES as DEFAULT
+from harness.traffic.load import EXTENDED, SERVICE_CLASS
 from loadtests import settings
-from loadtests.classes import CLASSES, MAX_BODY_BYTES, MIN_BODY_BYTES, EchoRequest
+from loadtests.classes import CLASSES
 from loadtests.client import Address
+from loadtests.compose import MAX_BODY_BYTES, MIN_BODY_BYTES, EchoRequest
 
+KNOWN = (*DEFAULT, *EXTENDED)
+HERE = Address("a", "10.0.0.1", 9091, beyond=Address("b", "10.0.0.2", 9091))
 TWO = "a=10.0.0.1:9091,b=[fd00::1]:9091"
 
 
@@ -33,7 +36,7 @@ def test_a_wrong_variable_is_named(variables: dict[str, str], complaint: str) ->
 
 
 def test_the_harness_knows_the_classes() -> None:
-    assert tuple(CLASSES) == (*KNOWN, SERVICE_CLASS)
+    assert tuple(CLASSES) == (*DEFAULT, *EXTENDED, SERVICE_CLASS)
     assert [traffic.name for traffic in settings.read({"TARGETS": TWO}).classes] == list(KNOWN)
 
 
@@ -48,18 +51,69 @@ def test_each_pod_gets_the_same_clients_and_the_rate_does_not_depend_on_their_nu
             assert rate == pytest.approx(traffic.clients / traffic.interval_s)
 
 
-def test_every_class_has_100_requests_sent_or_in_flight_in_2_s_and_all_make_20_000_in_22_s() -> None:
-    rates = {name: traffic.clients / traffic.interval_s for name, traffic in CLASSES.items()}
-    in_flight = {"stream": CLASSES["stream"].clients}  # a stream lasts nearly as long as its interval
-    assert all(rate * 2 + in_flight.get(name, 0) >= 100 for name, rate in rates.items())
-    assert 20_000 / 22 < sum(rates.values()) < 1300
+def per_second(name: str) -> float:
+    traffic = CLASSES[name]
+    return traffic.clients * traffic.batch / traffic.interval_s
+
+
+def test_every_class_has_100_requests_in_2_s_or_always_some_in_flight() -> None:
+    lasting = {name: traffic for name, traffic in CLASSES.items() if traffic.lasts_s or name == "stream"}
+    assert all(per_second(name) * 2 >= 100 for name in CLASSES if name not in lasting)
+    assert per_second("stream") * 2 + CLASSES["stream"].clients >= 100
+    for name in ("slow-upload", "long-stream"):
+        assert lasting[name].clients >= 20
+        assert lasting[name].lasts_s > lasting[name].interval_s * 0.9
+
+
+def test_the_usual_classes_make_20_000_requests_in_22_s_and_the_others_about_250_a_second() -> None:
+    assert 20_000 / 22 < sum(per_second(name) for name in (*DEFAULT, SERVICE_CLASS)) < 1300
+    assert sum(per_second(name) for name in EXTENDED) < 260
+
+
+def test_what_every_sidecar_owes_is_core() -> None:
+    core = [name for name, traffic in CLASSES.items() if traffic.profile == "core"]
+    assert core == ["new-connection", "keep-alive", "post", "stream"]
+
+
+def test_requests_of_some_classes_go_on_from_each_pod_to_the_next() -> None:
+    read = settings.read({"TARGETS": TWO, "CLASSES": "egress,connect"})
+    for traffic in read.classes:
+        ways = [(one.pod, one.beyond.pod if one.beyond else None) for one in read.addresses(traffic)]
+        assert ways == [("a", "b"), ("b", "a")]
+
+
+def test_a_single_pod_passes_requests_on_to_itself() -> None:
+    read = settings.read({"TARGETS": "a=10.0.0.1:9091", "CLASSES": "egress"})
+    (address,) = read.addresses(read.classes[0])
+    assert address.beyond == Address("a", "10.0.0.1", 9091)
+
+
+def test_a_long_stream_may_be_made_longer() -> None:
+    (traffic,) = settings.read({"TARGETS": TWO, "CLASSES": "long-stream", "LONG_STREAM_S": "30"}).classes
+    assert (traffic.lasts_s, traffic.interval_s) == (30, 30.5)
+    assert b"events=300&" in traffic.compose(HERE, b"c-1", Random(1)).data
+    with pytest.raises(ValueError, match="LONG_STREAM_S: more than 0"):
+        settings.read({"TARGETS": TWO, "CLASSES": "long-stream", "LONG_STREAM_S": "0"})
+
+
+def test_an_upload_in_pieces_is_one_request_with_its_length_told_or_in_chunks() -> None:
+    framings = set()
+    for number in range(20):
+        request = CLASSES["slow-upload"].compose(HERE, b"c-%d" % number, Random(number))
+        assert b"".join(piece.data for piece in request.pieces) == request.data
+        assert 2.5 <= request.pieces[-1].at_s <= CLASSES["slow-upload"].lasts_s
+        head, _, body = request.data.partition(b"\r\n\r\n")
+        chunked = b"chunked" in head
+        framings.add(chunked)
+        assert chunked or hashlib.sha256(body).hexdigest().encode() == request.digest
+    assert framings == {True, False}
 
 
 def test_a_post_carries_a_random_body_of_1_to_16_kib_and_expects_its_hash() -> None:
     random = Random(7)
     bodies = set()
     for number in range(50):
-        request = CLASSES["post"].compose(b"a:1", b"c-%d" % number, random)
+        request = CLASSES["post"].compose(HERE, b"c-%d" % number, random)
         assert isinstance(request, EchoRequest)
         head, _, body = request.data.partition(b"\r\n\r\n")
         assert MIN_BODY_BYTES <= len(body) <= MAX_BODY_BYTES
@@ -70,9 +124,9 @@ def test_a_post_carries_a_random_body_of_1_to_16_kib_and_expects_its_hash() -> N
     assert len(bodies) == 50
 
 
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("name", DEFAULT)
 def test_a_request_names_its_host_and_its_id(name: str) -> None:
-    head = CLASSES[name].compose(b"10.0.0.1:9091", b"c-17", Random(7)).data.partition(b"\r\n\r\n")[0]
+    head = CLASSES[name].compose(HERE, b"c-17", Random(7)).data.partition(b"\r\n\r\n")[0]
     assert b"\r\nHost: 10.0.0.1:9091" in head
     assert b"\r\nx-request-id: c-17" in head
 

@@ -10,6 +10,7 @@ from aiohttp import web
 from kubernetes.client import ApiClient
 
 from app.ledger import Ledger
+from app.outbound import Outbound
 from app.server import admin, start, traffic
 from harness.errors import ClusterError
 from harness.record.ledger import LoadLedger
@@ -55,7 +56,8 @@ def side() -> Iterator[Side]:
 def application(side: Side, ledger: Ledger) -> Iterator[tuple[int, int]]:
     """The application's two ports."""
     runners: list[web.AppRunner] = [
-        side.run(start(make(ledger), "127.0.0.1", 0)) for make in (traffic, admin)
+        side.run(start(face, "127.0.0.1", 0))
+        for face in (traffic(ledger, Outbound("127.0.0.1", 1)), admin(ledger))
     ]
     yield runners[0].addresses[0][1], runners[1].addresses[0][1]
     for runner in runners:

@@ -93,8 +93,8 @@ def test_requests_of_the_users_own_reach_the_locust_files() -> None:
 
     spec = '{"requests": [{"method": "GET", "path": "/x", "headers": {}, "body": "", "expect": {}}]}'
     read = settings.read(workload.environment(TARGETS, ["keep-alive"], None, 1.0, spec))
-    data = read.classes[0].compose(b"h", b"c-1", Random(1)).data
-    assert data == b"GET /x HTTP/1.1\r\nHost: h\r\nx-request-id: c-1\r\n\r\n"
+    data = read.classes[0].compose(read.targets[0], b"c-1", Random(1)).data
+    assert data == b"GET /x HTTP/1.1\r\nHost: 10.0.0.1:9091\r\nx-request-id: c-1\r\n\r\n"
 
 
 def test_the_service_in_front_selects_the_pods_and_has_the_sidecars_port() -> None:

@@ -1,4 +1,4 @@
-"""Entry point of the image: serves until SIGTERM. Addresses come from APP_LISTEN and APP_ADMIN."""
+"""Entry point of the image: serves until SIGTERM. Addresses come from APP_LISTEN, APP_ADMIN and APP_OUTBOUND."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import sys
 import uvloop
 
 from app.ledger import Ledger
+from app.outbound import Outbound
 from app.server import admin, start, traffic
 
 
@@ -29,13 +30,15 @@ async def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     ledger = Ledger(socket.gethostname())
+    outbound = Outbound(*address("APP_OUTBOUND", "127.0.0.1:15001"))
     runners = [
-        await start(traffic(ledger), *address("APP_LISTEN", "127.0.0.1:8080")),
+        await start(traffic(ledger, outbound), *address("APP_LISTEN", "127.0.0.1:8080")),
         await start(admin(ledger), *address("APP_ADMIN", "0.0.0.0:8081")),
     ]
     await stopped.wait()
     for runner in runners:
         await runner.cleanup()
+    outbound.close()
 
 
 if __name__ == "__main__":

@@ -2,9 +2,14 @@
 
     GET|POST|PUT /echo                   200, body `<request id> <sha256 of the received body>\\n`
     GET /stream?events=N&interval_ms=M   200, server-sent events; the last has the hash of all before it
+    GET /ws                              101, a WebSocket; each message `<request id> <payload>` is a request, and
+                                         is answered `<request id> <sha256 of the payload>`
+    POST /egress?to=HOST:PORT            what POST /echo there answers, by way of the outbound listener
+    GET /tunnel?to=HOST:PORT             101, bytes to and from there, by way of the outbound listener
     GET /ledger, GET /healthz            on the admin port
 
-A request counts as executed when its body has arrived in full, whether or not an answer gets through.
+A request counts as executed when its body has arrived in full, whether or not an answer gets through; one that is
+passed on is the other application's. If it cannot be passed on, the answer is 502, and `x-app-error` says why.
 """
 
 from __future__ import annotations
@@ -12,17 +17,20 @@ from __future__ import annotations
 import asyncio
 import hashlib
 
-from aiohttp import web
+from aiohttp import WSMsgType, web
 
+from app import tunnel
 from app.ledger import Ledger
+from app.outbound import AUTHORITY, Outbound, OutboundError
 
 KEEP_ALIVE_S = 600.0  # longer than any idle connection of a test: this side never closes one of the sidecar's
 MAX_EVENTS = 100_000  # a typing error in a query must not keep a connection for days
 MAX_INTERVAL_MS = 60_000
+PASSED_ON = ("x-request-id", "x-body-sha256", "x-app-pod", "content-type")  # of another application's answer
 SHA256_OF_NOTHING = hashlib.sha256(b"").hexdigest()
 
 
-def traffic(ledger: Ledger) -> web.Application:
+def traffic(ledger: Ledger, outbound: Outbound) -> web.Application:
     """The application proper."""
 
     async def echo(request: web.Request) -> web.Response:
@@ -44,10 +52,42 @@ def traffic(ledger: Ledger) -> web.Application:
         await _send_events(response, request_id, events, interval_s)
         return response
 
+    async def websocket(request: web.Request) -> web.StreamResponse:
+        response = web.WebSocketResponse(compress=False)
+        await response.prepare(request)
+        async for message in response:
+            if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                await response.send_str(_execute_message(message.data, ledger))
+        return response
+
+    async def egress(request: web.Request) -> web.StreamResponse:
+        to, body = _authority(request), await request.read()
+        try:
+            answer = await outbound.post(
+                to, "/echo", {"x-request-id": request.headers.get("x-request-id", "")}, body
+            )
+        except OutboundError as error:
+            return _not_passed_on(error)
+        headers = {name: answer.headers[name] for name in PASSED_ON if name in answer.headers}
+        return web.Response(status=answer.status, headers=headers, body=answer.body)
+
+    async def connect(request: web.Request) -> web.StreamResponse:
+        to = _authority(request)
+        if request.headers.get("upgrade", "").lower() != "tunnel":
+            raise web.HTTPUpgradeRequired(text="upgrade to `tunnel`\n")
+        try:
+            reader, writer = await outbound.connect(to)
+        except OutboundError as error:
+            return _not_passed_on(error)
+        return await tunnel.join(request, reader, writer)
+
     application = web.Application()
     for method in ("GET", "POST", "PUT"):
         application.router.add_route(method, "/echo", echo)
-    application.router.add_route("GET", "/stream", stream)
+    application.router.add_get("/stream", stream)
+    application.router.add_get("/ws", websocket)
+    application.router.add_post("/egress", egress)
+    application.router.add_get("/tunnel", connect)
     return application
 
 
@@ -91,6 +131,25 @@ async def _execute(request: web.Request, ledger: Ledger) -> tuple[str, str]:
     request_id = request.headers.get("x-request-id", "")
     ledger.record(request_id)
     return request_id, digest
+
+
+def _execute_message(data: str | bytes, ledger: Ledger) -> str:
+    """A message is a request of its own; returns its answer."""
+    message = data.encode() if isinstance(data, str) else data
+    request_id, _, payload = message.partition(b" ")
+    ledger.record(request_id.decode("latin-1"))
+    return f"{request_id.decode('latin-1')} {hashlib.sha256(payload).hexdigest()}"
+
+
+def _not_passed_on(error: OutboundError) -> web.Response:
+    return web.Response(status=502, headers={"x-app-error": str(error)}, text=f"{error}\n")
+
+
+def _authority(request: web.Request) -> str:
+    to = request.query.get("to", "")
+    if not AUTHORITY.fullmatch(to):
+        raise web.HTTPBadRequest(text=f"to: HOST:PORT expected, not {to!r}\n")
+    return to
 
 
 async def _send_events(response: web.StreamResponse, request_id: str, events: int, interval_s: float) -> None:
