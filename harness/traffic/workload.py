@@ -14,6 +14,7 @@ APP_IMAGE = "app:v1"
 LOADGEN_IMAGE = "loadgen:v1"
 
 APP_CONTAINER = "app"
+APP_STATE = "state"  # the volume in which its ledger outlives the container
 APP_ADMIN_PORT = 8081  # the application's ledger and readiness
 MASTER_WEB_PORT = 8089  # Locust's web API
 MASTER_BUS_PORT = 5557  # where Locust's workers report
@@ -83,6 +84,7 @@ def app_deployment(
         "image": image,
         "ports": [{"name": "admin", "containerPort": APP_ADMIN_PORT}],
         "readinessProbe": {"httpGet": {"path": "/healthz", "port": APP_ADMIN_PORT}, "periodSeconds": 1},
+        "volumeMounts": [{"name": APP_STATE, "mountPath": "/var/lib/app"}],
     }
     return {
         "apiVersion": "apps/v1",
@@ -97,6 +99,7 @@ def app_deployment(
                     "terminationGracePeriodSeconds": GRACE_S,
                     "topologySpreadConstraints": [_spread(labels)],
                     "containers": [container],
+                    "volumes": [{"name": APP_STATE, "emptyDir": {}}],
                 },
             },
         },

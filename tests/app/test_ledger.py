@@ -1,3 +1,4 @@
+import json
 from collections import Counter
 
 from hypothesis import given
@@ -57,3 +58,17 @@ def test_the_document_is_what_the_harness_reads() -> None:
     assert read == AppLedger(
         pod="pod-1", executed={"a.b": [(1, 2), (4, 4)], "c": [(1, 1)]}, duplicated={"a.b": [(2, 2)]}
     )
+
+
+def test_a_ledger_that_was_kept_goes_on_where_it_was() -> None:
+    before = Ledger("pod-1")
+    for request_id in ("a-1", "a-2", "a-2", "b-7"):
+        before.record(request_id)
+    after = Ledger("pod-1")
+    after.restore(json.loads(json.dumps(before.document())))
+    after.record("a-3")
+    assert after.document() == {
+        "pod": "pod-1",
+        "executed": {"a": [[1, 3]], "b": [[7, 7]]},
+        "duplicated": {"a": [(2, 2)]},
+    }

@@ -16,7 +16,7 @@ from aiohttp.web import Application, Request
 
 from app.ledger import Ledger
 from app.outbound import Outbound
-from app.server import admin, traffic
+from app.server import Pace, admin, traffic
 from harness.record.ledger import AppLedger
 
 pytestmark = pytest.mark.integration
@@ -35,7 +35,7 @@ def ledger() -> Ledger:
 
 @pytest.fixture
 async def client(ledger: Ledger) -> AsyncIterator[Client]:
-    async with TestClient(TestServer(traffic(ledger, NOBODY))) as client:
+    async with TestClient(TestServer(traffic(ledger, NOBODY, Pace()))) as client:
         yield client
 
 
@@ -87,7 +87,7 @@ async def test_a_stream_out_of_bounds_is_refused_and_not_executed(
 
 async def test_the_admin_port_serves_ledger_and_health(ledger: Ledger) -> None:
     ledger.record("c-1")
-    async with TestClient(TestServer(admin(ledger))) as client:
+    async with TestClient(TestServer(admin(ledger, Pace()))) as client:
         async with client.get("/healthz") as answer:
             assert answer.status == 200
         async with client.get("/ledger") as answer:

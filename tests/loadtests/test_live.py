@@ -16,7 +16,7 @@ import pytest
 
 from app.ledger import Ledger
 from app.outbound import Outbound
-from app.server import start, traffic
+from app.server import Pace, start, traffic
 from harness.record.ledger import AppLedger, LoadLedger
 from harness.traffic.load import CLASSES as DEFAULT
 from harness.traffic.load import EXTENDED
@@ -68,7 +68,7 @@ class Place:
 async def place(name: str) -> AsyncIterator[Place]:
     root = Path(tempfile.mkdtemp(prefix="hu-"))  # a unix path has to be short, tmp_path is not
     here = Place(name, root / "dir")
-    runner = await start(traffic(here.ledger, here.outbound), "127.0.0.1", 0)
+    runner = await start(traffic(here.ledger, here.outbound, Pace()), "127.0.0.1", 0)
     here.backend.port = runner.addresses[0][1]
     yield here
     here.outbound.close()

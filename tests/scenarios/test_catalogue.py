@@ -51,7 +51,9 @@ def test_it_can_be_shown(scenario: Scenario) -> None:
 
 
 def test_a_misspelt_name_is_answered_with_near_ones() -> None:
-    with pytest.raises(InputError, match="--scenario rollback: there is none of that name; do you mean roll-back"):
+    with pytest.raises(
+        InputError, match="--scenario rollback: there is none of that name; do you mean roll-back"
+    ):
         named("rollback")
 
 

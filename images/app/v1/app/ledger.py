@@ -7,6 +7,8 @@ usual request extends its client's last range: ten million requests cost kilobyt
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Mapping
+from typing import Any
 
 
 def parse(request_id: str) -> tuple[str, int] | None:
@@ -69,6 +71,13 @@ class Ledger:
         if executed is None:
             executed = self._clients[client] = Executed()
         executed.add(sequence)
+
+    def restore(self, document: Mapping[str, Any]) -> None:
+        """Takes over what a former process of this container executed; only into an empty ledger."""
+        for client, ranges in document["executed"].items():
+            executed = self._clients[client] = Executed()
+            executed.ranges = [list(pair) for pair in ranges]
+            executed.times = dict(document["duplicated"].get(client, []))
 
     def document(self) -> dict[str, object]:
         """The ledger as plain JSON."""

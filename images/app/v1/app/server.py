@@ -7,6 +7,7 @@
     POST /egress?to=HOST:PORT            what POST /echo there answers, by way of the outbound listener
     GET /tunnel?to=HOST:PORT             101, bytes to and from there, by way of the outbound listener
     GET /ledger, GET /healthz            on the admin port
+    POST /slow?ms=M                      on the admin port: everything on the other one is answered so much later
 
 A request counts as executed when its body has arrived in full, whether or not an answer gets through; one that is
 passed on is the other application's. If it cannot be passed on, the answer is 502, and `x-app-error` says why.
@@ -16,6 +17,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from aiohttp import WSMsgType, web
 
@@ -26,12 +29,28 @@ from app.outbound import AUTHORITY, Outbound, OutboundError
 KEEP_ALIVE_S = 600.0  # longer than any idle connection of a test: this side never closes one of the sidecar's
 MAX_EVENTS = 100_000  # a typing error in a query must not keep a connection for days
 MAX_INTERVAL_MS = 60_000
+MAX_DELAY_MS = 60_000
 PASSED_ON = ("x-request-id", "x-body-sha256", "x-app-pod", "content-type")  # of another application's answer
 SHA256_OF_NOTHING = hashlib.sha256(b"").hexdigest()
 
 
-def traffic(ledger: Ledger, outbound: Outbound) -> web.Application:
+@dataclass
+class Pace:
+    """How much later than at once the application answers."""
+
+    delay_s: float = 0.0
+
+
+def traffic(ledger: Ledger, outbound: Outbound, pace: Pace) -> web.Application:
     """The application proper."""
+
+    @web.middleware
+    async def keep_pace(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        if pace.delay_s:
+            await asyncio.sleep(pace.delay_s)
+        return await handler(request)
 
     async def echo(request: web.Request) -> web.Response:
         request_id, digest = await _execute(request, ledger)
@@ -81,7 +100,7 @@ def traffic(ledger: Ledger, outbound: Outbound) -> web.Application:
             return _not_passed_on(error)
         return await tunnel.join(request, reader, writer)
 
-    application = web.Application()
+    application = web.Application(middlewares=[keep_pace])
     for method in ("GET", "POST", "PUT"):
         application.router.add_route(method, "/echo", echo)
     application.router.add_get("/stream", stream)
@@ -91,7 +110,7 @@ def traffic(ledger: Ledger, outbound: Outbound) -> web.Application:
     return application
 
 
-def admin(ledger: Ledger) -> web.Application:
+def admin(ledger: Ledger, pace: Pace) -> web.Application:
     """What the kubelet and the harness ask."""
 
     async def serve_ledger(request: web.Request) -> web.Response:
@@ -102,7 +121,13 @@ def admin(ledger: Ledger) -> web.Application:
 
     application = web.Application()
     application.router.add_get("/ledger", serve_ledger)
+
+    async def slow(request: web.Request) -> web.Response:
+        pace.delay_s = _number(request, "ms", 0, MAX_DELAY_MS) / 1000
+        return web.Response(text="ok\n")
+
     application.router.add_get("/healthz", healthz)
+    application.router.add_post("/slow", slow)
     return application
 
 
