@@ -7,7 +7,7 @@ Knows nothing of Locust; under it, sleeping and sockets are gevent's.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from time import monotonic
 
@@ -20,6 +20,8 @@ Report = Callable[[str, float, int, RequestFailed | None], None]
 
 KEEPS_CONNECTION = frozenset({"status"})  # failures after which the connection is still in step
 ENDS_BY_CLIENT = frozenset({"corrupted"})  # failures after which this side does not trust it any more
+
+STOP_SEEN_S = 1.0  # a pause of the schedule may be long, a stop must not be
 
 
 class Sender:
@@ -44,31 +46,32 @@ class Sender:
         self._record = ledger.Connection(0.0)
         self._headers: Mapping[bytes, bytes] = {}  # of the last answer, as far as it came
 
-    def run(self, first: float, interval_s: float, stopping: Callable[[], bool]) -> None:
-        """Sends at `first` (monotonic) and then every `interval_s`, until `stopping`, between requests."""
-        due = first
-        while True:
-            unasked = self._wait(due)
+    def run(self, arrivals: Iterable[float], stopping: Callable[[], bool]) -> None:
+        """Sends at each of the `arrivals` (monotonic), until `stopping`, between requests."""
+        for due in arrivals:
+            unasked = self._wait(due, stopping)
             if stopping():
                 break
             self._send(due, unasked)
-            due += interval_s
         if self._connection:
             self._connection.close()
 
-    def _wait(self, due: float) -> RequestFailed | None:
-        """Waits for the next intended time, and sees at once when the server closes the idle connection."""
+    def _wait(self, due: float, stopping: Callable[[], bool]) -> RequestFailed | None:
+        """Waits for the next intended time, or a stop, and sees at once when the server closes the idle connection."""
         unasked = None
-        if self._connection:
-            try:
-                if not self._connection.silent_until(due):
-                    self._end("closed")
-            except RequestFailed as failure:
-                unasked = failure
-        left = due - monotonic()
-        if left > 0:
-            time.sleep(left)
-        return unasked
+        while True:
+            until = min(due, monotonic() + STOP_SEEN_S)
+            if self._connection and not unasked:
+                try:
+                    if not self._connection.silent_until(until):
+                        self._end("closed")
+                except RequestFailed as failure:
+                    unasked = failure
+            left = until - monotonic()
+            if left > 0:
+                time.sleep(left)
+            if until == due or stopping():
+                return unasked
 
     def _send(self, due: float, unasked: RequestFailed | None) -> None:
         """One request, from its intended time to the ledger."""

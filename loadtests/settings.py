@@ -5,6 +5,7 @@ SERVICE         host:port             the Service in front of them; none when em
 CLASSES         name,…                traffic classes; all that have somewhere to go when empty
 VERSION_HEADER  name                  header in which the sidecar names its version; none when empty
 PACE            number                how many times faster than usual the paced classes send
+SHAPE           shape                 how their rate goes over time (shapes.py); constant when empty
 LEDGER_PORT     number                where a worker serves its ledger
 LOAD_SPEC       JSON                  requests of the user's own (spec.py); the classes' own when empty
 """
@@ -14,8 +15,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from loadtests import shapes
 from loadtests.classes import CLASSES, TrafficClass
 from loadtests.client import Address
+from loadtests.shapes import CONSTANT, Shape
 from loadtests.spec import composer
 
 SERVICE = "service"  # stands in the ledger where a pod would: which pod will answer nobody knows
@@ -31,6 +34,7 @@ class Settings:
     pace: float
     ledger_port: int
     service: Address | None = None
+    shape: Shape = CONSTANT
 
     def addresses(self, traffic: TrafficClass) -> Sequence[Address]:
         """Where the clients of a class go."""
@@ -46,6 +50,10 @@ class Settings:
         if not traffic.paced:
             return traffic.interval_s
         return traffic.interval_s * self.clients(traffic) / traffic.clients / self.pace
+
+    def shape_of(self, traffic: TrafficClass) -> Shape:
+        """How the rate of a class goes over time."""
+        return self.shape if traffic.paced else CONSTANT
 
 
 def read(environment: Mapping[str, str]) -> Settings:
@@ -68,12 +76,20 @@ def read(environment: Mapping[str, str]) -> Settings:
         pace=pace,
         ledger_port=int(environment.get("LEDGER_PORT", "8090")),
         service=_address(f"{SERVICE}={service}") if service else None,
+        shape=_shape(environment.get("SHAPE") or "constant"),
     )
 
 
 def _class(name: str, spec: str) -> TrafficClass:
     traffic = CLASSES[name]
     return replace(traffic, compose=composer(spec, reuses=traffic.reuses)) if spec else traffic
+
+
+def _shape(text: str) -> Shape:
+    try:
+        return shapes.read(text)
+    except ValueError as error:
+        raise ValueError(f"SHAPE: {error}") from None
 
 
 def _address(item: str) -> Address:

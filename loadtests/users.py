@@ -19,6 +19,7 @@ from loadtests.classes import TrafficClass
 from loadtests.client import RequestFailed
 from loadtests.sender import Sender
 from loadtests.settings import Settings
+from loadtests.shapes import Arrivals
 
 GOLDEN = 0.618033988749895  # its multiples spread any number of clients evenly over an interval
 
@@ -44,6 +45,7 @@ class Worker:
     def begin_stop(self) -> None:
         """Users finish the request that they are in."""
         self._stopping = True
+        self.ledger.close(ledger.wall(monotonic()))
 
     def stop(self) -> None:
         """No user is left."""
@@ -75,8 +77,15 @@ class Worker:
         sender = Sender(
             traffic, address, client, self.ledger.punctuality, self.settings.version_header, report
         )
-        interval_s = self.settings.interval_s(traffic)
-        sender.run(monotonic() + number * GOLDEN % 1 * interval_s, interval_s, self.stopping)
+        arrivals = self._arrivals(traffic, number)
+        self.ledger.arrivals.append(arrivals)
+        sender.run(arrivals, self.stopping)
+
+    def _arrivals(self, traffic: TrafficClass, number: int) -> Arrivals:
+        """One client's; the shape begins with the test for all."""
+        start, phase = self.ledger.started - ledger.CLOCK_OFFSET_S, number * GOLDEN % 1
+        shape, interval_s = self.settings.shape_of(traffic), self.settings.interval_s(traffic)
+        return Arrivals(shape, interval_s, phase, start, monotonic())
 
     def _beat(self) -> None:
         punctuality = self.ledger.punctuality
