@@ -2,7 +2,7 @@
 
     GET|POST|PUT /echo                   200, body `<request id> <sha256 of the received body>\\n`
     GET /stream?events=N&interval_ms=M   200, server-sent events; the last has the hash of all before it
-    GET /ledger, GET /healthz            on the admin port
+    GET /ledger, GET /clock, GET /healthz    on the admin port
 
 A request counts as executed when its body has arrived in full, whether or not an answer gets through.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 
 from aiohttp import web
 
@@ -57,11 +58,15 @@ def admin(ledger: Ledger) -> web.Application:
     async def serve_ledger(request: web.Request) -> web.Response:
         return web.json_response(ledger.document())
 
+    async def clock(request: web.Request) -> web.Response:
+        return web.json_response({"now": time.time()})
+
     async def healthz(request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
     application = web.Application()
     application.router.add_get("/ledger", serve_ledger)
+    application.router.add_get("/clock", clock)
     application.router.add_get("/healthz", healthz)
     return application
 
