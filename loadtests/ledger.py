@@ -7,7 +7,11 @@ kilobytes. Times are Unix seconds. Knows nothing of HTTP, sockets or Locust.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from math import inf
+
+from loadtests.shapes import Arrivals
 
 SLOT_S = 0.1
 LATE_S = 0.05
@@ -40,6 +44,7 @@ class Slots:
 
     def __init__(self) -> None:
         self.by_number: dict[int, Slot] = {}
+        self._last = 0
 
     def at(self, when: float) -> Slot:
         """The slot of a Unix time."""
@@ -47,7 +52,13 @@ class Slots:
         slot = self.by_number.get(number)
         if slot is None:
             slot = self.by_number[number] = Slot()
+            self._last = max(self._last, number)
         return slot
+
+    def since(self, when: float) -> Iterator[tuple[int, Slot]]:
+        """The slots from a Unix time on, in order."""
+        numbers = range(int(when / SLOT_S), self._last + 1) if when else sorted(self.by_number)
+        return ((number, self.by_number[number]) for number in numbers if number in self.by_number)
 
 
 class Connection:
@@ -265,6 +276,9 @@ class Ledger:
         self.worker, self.started = worker, now
         self.stopped: float | None = None
         self.punctuality = Punctuality()
+        self.arrivals: list[Arrivals] = []
+        """Of each client."""
+        self._closed: float | None = None
         self._clients: list[Client] = []
         self._counters: dict[tuple[str, str], Counters] = {}
         self._cpu_at_start_s = time.process_time()
@@ -277,11 +291,15 @@ class Ledger:
         self._clients.append(client)
         return client
 
+    def close(self, now: float) -> None:
+        """No request is begun from now on."""
+        self._closed = self._closed or now
+
     def stop(self, now: float) -> None:
         """The run is over; nothing is recorded from now on."""
         for client in self._clients:
             client.settle(now)
-        self._cpu_s = time.process_time() - self._cpu_at_start_s
+        self._cpu_s = self._cpu_so_far_s()
         self.stopped = now
 
     def progress(self) -> dict[str, object]:
@@ -292,8 +310,11 @@ class Ledger:
             "running": self.stopped is None,
         }
 
-    def document(self) -> dict[str, object]:
-        """The ledger as plain JSON; complete once it has been stopped."""
+    def document(self, since: float = 0.0) -> dict[str, object]:
+        """The ledger as plain JSON; complete once it has been stopped.
+
+        `since`, in Unix seconds, leaves out the slots before it and the connections that had ended by then.
+        """
         return {
             "worker": self.worker,
             "started": self.started,
@@ -303,11 +324,12 @@ class Ledger:
                 _connection(client, connection)
                 for client in self._clients
                 for connection in client.connections
+                if (connection.ended or inf) >= since
             ],
             "slots": [
                 _slot(traffic_class, pod, number, slot)
                 for (traffic_class, pod), counters in self._counters.items()
-                for number, slot in sorted(counters.slots.by_number.items())
+                for number, slot in counters.slots.since(since)
             ],
             "sockets": [
                 {"class": traffic_class, "pod": pod, **asdict(counters.sockets)}
@@ -320,13 +342,21 @@ class Ledger:
         return self._counters.setdefault((traffic_class, pod), Counters())
 
     def _saturation(self) -> dict[str, float]:
-        kept = self.punctuality
-        wall_s = (self.stopped or 0.0) - self.started
+        kept, now = self.punctuality, wall(time.monotonic())
+        wall_s = (self.stopped or now) - self.started
+        sending_s = (self._closed or now) - self.started
+        asked = sum(one.due_by(self.started + sending_s - CLOCK_OFFSET_S) for one in self.arrivals)
+        sent = sum(one.sent for one in self.arrivals)
         return {
             "late_fraction": kept.late / kept.requests if kept.requests else 0.0,
             "max_lag_ms": kept.max_lag_s * 1000,
-            "cpu_fraction": self._cpu_s / wall_s if wall_s > 0 else 0.0,
+            "cpu_fraction": self._cpu_so_far_s() / wall_s if wall_s > 0 else 0.0,
+            "asked": asked / sending_s if sending_s > 0 else 0.0,
+            "reached": sent / sending_s if sending_s > 0 else 0.0,
         }
+
+    def _cpu_so_far_s(self) -> float:
+        return self._cpu_s if self.stopped else time.process_time() - self._cpu_at_start_s
 
 
 def three_digits(number: int) -> int:

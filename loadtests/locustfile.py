@@ -3,31 +3,61 @@
 from __future__ import annotations
 
 import os
+from time import monotonic
 from typing import Any
 
+import gevent
 import locust
 from locust import runners
 
-from loadtests import endpoint, probe, settings, users
+from loadtests import endpoint, ledger, probe, settings, upgrades, users
 
 # A machine that stalls for some seconds must not end the test: Locust's master stops it when the last worker
 # missed three beats of a second. A worker that is really gone has lost its ledger, and that is noticed.
 runners.HEARTBEAT_LIVENESS = 60
+# A worker goes on without its master, which it would not by itself: the harness stops it and reads its ledger.
+runners.MASTER_HEARTBEAT_TIMEOUT = 10**9
+
+RECENT_S = 25.0  # the harness asks every 10 s: it may miss once
 
 WORKER = users.Worker(settings.read(os.environ))
 
 
-def on_init(environment: Any, runner: Any, **_: Any) -> None:
-    """A worker serves what it knows; the master has Locust's own web API."""
+def on_init(environment: Any, runner: Any, web_ui: Any, **_: Any) -> None:
+    """A worker serves what it knows; the master has Locust's own web API and UI."""
     if isinstance(runner, runners.WorkerRunner):
+        outlive_master(runner)
         endpoint.serve(
             WORKER.settings.ledger_port,
             {
                 "/ledger": lambda: WORKER.ledger.document(),
+                "/recent": lambda: WORKER.ledger.document(since=ledger.wall(monotonic()) - RECENT_S),
                 "/progress": lambda: WORKER.ledger.progress(),
                 "/probe": lambda: probe.probe(WORKER.settings),
+                "/clock": lambda: {"now": ledger.wall(monotonic())},
             },
+            {"/stop": lambda: stop(runner)},
         )
+    elif web_ui is not None:
+        upgrades.add_to(web_ui)
+
+
+def outlive_master(runner: Any) -> None:
+    """A master that ends tells its workers to end too, and they would take their ledgers with them."""
+    handle = runner.handle_message
+
+    def handle_message(message: Any) -> None:
+        if message.type != "quit":
+            handle(message)
+
+    runner.handle_message = handle_message
+
+
+def stop(runner: Any) -> dict[str, object]:
+    """Ends this worker's users as the master's stop does, and returns at once."""
+    if not WORKER.stopping():
+        gevent.spawn(runner.stop)
+    return WORKER.ledger.progress()
 
 
 def on_test_start(environment: Any, **_: Any) -> None:

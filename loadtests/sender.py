@@ -7,7 +7,7 @@ Knows nothing of Locust or of protocols; under Locust, sleeping and sockets are 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from random import Random
 from time import monotonic
 from typing import Any
@@ -44,15 +44,13 @@ class Sender:
         self._conversation: Conversation[Any] | None = None
         self._record = ledger.Connection(0.0)
 
-    def run(self, first: float, interval_s: float, stopping: Callable[[], bool]) -> None:
-        """Sends at `first` (monotonic) and then every `interval_s`, until `stopping`, between requests."""
-        due = first
-        while True:
+    def run(self, arrivals: Iterable[float], stopping: Callable[[], bool]) -> None:
+        """Sends at each of the `arrivals` (monotonic), until `stopping`, between requests."""
+        for due in arrivals:
             unasked = self._wait(due, stopping)
             if stopping():
                 break
             self._send(due, unasked, stopping)
-            due += interval_s
         if self._conversation:
             self._conversation.close()
 

@@ -5,6 +5,7 @@ SERVICE         host:port             the Service in front of them; none when em
 CLASSES         name,…                traffic classes; all that have somewhere to go when empty
 VERSION_HEADER  name                  header in which the sidecar names its version; none when empty
 PACE            number                how many times faster than usual the paced classes send
+SHAPE           shape                 how their rate goes over time (shapes.py); constant when empty
 LEDGER_PORT     number                where a worker serves its ledger
 LONG_STREAM_S   seconds               how long a stream of the class long-stream lasts
 LOAD_SPEC       JSON                  requests of the user's own (spec.py); the classes' own when empty
@@ -15,8 +16,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from loadtests import shapes
 from loadtests.classes import CLASSES, TrafficClass, long_stream
 from loadtests.client import Address
+from loadtests.shapes import CONSTANT, Shape
 from loadtests.spec import composer
 
 MAX_LONG_STREAM_S = 3600
@@ -33,6 +36,7 @@ class Settings:
     pace: float
     ledger_port: int
     service: Address | None = None
+    shape: Shape = CONSTANT
 
     def addresses(self, traffic: TrafficClass) -> Sequence[Address]:
         """Where the clients of a class go; from one pod its requests may go on to the next, in a ring."""
@@ -53,6 +57,10 @@ class Settings:
         if not traffic.paced:
             return traffic.interval_s
         return traffic.interval_s * self.clients(traffic) / traffic.clients / self.pace
+
+    def shape_of(self, traffic: TrafficClass) -> Shape:
+        """How the rate of a class goes over time."""
+        return self.shape if traffic.paced else CONSTANT
 
 
 def read(environment: Mapping[str, str]) -> Settings:
@@ -75,6 +83,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         pace=pace,
         ledger_port=int(environment.get("LEDGER_PORT", "8090")),
         service=_address(f"{SERVICE}={service}") if service else None,
+        shape=_shape(environment.get("SHAPE") or "constant"),
     )
 
 
@@ -91,6 +100,13 @@ def _long_stream(text: str) -> TrafficClass:
     if not 0 < seconds <= MAX_LONG_STREAM_S:
         raise ValueError(f"LONG_STREAM_S: more than 0 and at most {MAX_LONG_STREAM_S}, not {text}")
     return long_stream(seconds)
+
+
+def _shape(text: str) -> Shape:
+    try:
+        return shapes.read(text)
+    except ValueError as error:
+        raise ValueError(f"SHAPE: {error}") from None
 
 
 def _address(item: str) -> Address:

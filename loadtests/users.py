@@ -19,6 +19,7 @@ from loadtests.classes import TrafficClass
 from loadtests.client import RequestFailed
 from loadtests.sender import Sender
 from loadtests.settings import Settings
+from loadtests.shapes import Arrivals
 
 GOLDEN = 0.618033988749895  # its multiples spread any number of clients evenly over an interval
 
@@ -46,6 +47,7 @@ class Worker:
     def begin_stop(self) -> None:
         """Users finish the request that they are in."""
         self._stopping = True
+        self.ledger.close(ledger.wall(monotonic()))
 
     def stop(self) -> None:
         """No user is left."""
@@ -78,9 +80,15 @@ class Worker:
         sender = Sender(
             traffic, address, client, self.ledger.punctuality, self.settings.version_header, report
         )
-        interval_s = self.settings.interval_s(traffic)
-        spread_s = min(interval_s, SPREAD_S)
-        sender.run(monotonic() + number * GOLDEN % 1 * spread_s, interval_s, self.stopping)
+        arrivals = self._arrivals(traffic, number)
+        self.ledger.arrivals.append(arrivals)
+        sender.run(arrivals, self.stopping)
+
+    def _arrivals(self, traffic: TrafficClass, number: int) -> Arrivals:
+        """One client's; the shape begins with the test for all."""
+        start, interval_s = self.ledger.started - ledger.CLOCK_OFFSET_S, self.settings.interval_s(traffic)
+        phase = number * GOLDEN % 1 * min(1.0, SPREAD_S / interval_s)
+        return Arrivals(self.settings.shape_of(traffic), interval_s, phase, start, monotonic())
 
     def _beat(self) -> None:
         punctuality = self.ledger.punctuality

@@ -127,6 +127,8 @@ class Saturation(Record):
     cpu_fraction: float = Field(
         description="processor time of the generator's process over wall time; 1 is one core"
     )
+    asked: float = Field(default=0.0, description="arrivals a second that the schedule had")
+    reached: float = Field(default=0.0, description="of those, how many were sent and came to an end")
 
 
 LATE_MS = 50.0

@@ -1,19 +1,19 @@
 """The load of one lap: Locust's pods are made, the test is started and stopped, the ledgers are fetched.
 
-Everything goes through the Kubernetes API, also what is said to Locust (the pod proxy). Knows nothing of
-upgrades.
+Everything goes through the Kubernetes API, also what is said to Locust (the pod proxy). A master or a worker that is
+lost on the way is a problem, told in words; what else there is, is kept. Knows nothing of upgrades.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from kubernetes.client import ApiClient, ApiException, CoreV1Api
-from pydantic import ValidationError
 
 from harness.calls import calling
 from harness.errors import ClusterError
@@ -21,7 +21,8 @@ from harness.record.ledger import AppLedger, LoadLedger
 from harness.site import Site
 from harness.traffic import workload
 from harness.traffic.pod import Pod
-from harness.traffic.proxy import Method, PodPort
+from harness.traffic.proxy import Method, PodPort, Unreachable
+from harness.traffic.worker import Worker, parse
 from harness.traffic.workload import Generator, PodsOf, Target
 
 __all__ = [
@@ -45,8 +46,6 @@ EXTENDED = ("pipelined", "slow-upload", "long-stream", "websocket", "connect", "
 SERVICE_CLASS = "service"
 """The class that goes to a Service in front of them, where there is one."""
 
-LedgerT = TypeVar("LedgerT", LoadLedger, AppLedger)
-
 
 @dataclass(frozen=True)
 class Timeouts:
@@ -69,7 +68,7 @@ class LocustStats:
 
 
 class Load:
-    """Load on some pods' sidecars. Use: `start` … `progress` … `stop`, `ledgers`. For one thread."""
+    """Load on some pods' sidecars. Use: `start` … `progress` … `stop`, `ledgers`, `problems`. For one thread."""
 
     def __init__(
         self,
@@ -86,71 +85,97 @@ class Load:
         workers: int = 1,
         load_spec: str = "",
         service: str = "",
+        shape: str = workload.CONSTANT,
         timeouts: Timeouts | None = None,
     ) -> None:
         """`pace` multiplies the rate of the paced classes; 1 makes about 1,200 requests a second in all."""
         self._client, self._site, self._lap = client, site, lap
-        variables = workload.environment(targets, classes, version_header, pace, load_spec, service)
+        variables = workload.environment(targets, classes, version_header, pace, load_spec, service, shape)
         self._generator = Generator(site, lap, image, variables, subject)
-        self._timeouts = timeouts or Timeouts()
         self._master = Pod(client, site.namespace, workload.master_name(lap))
         names = [workload.worker_name(lap, index) for index in range(workers)]
-        self._workers = [Pod(client, site.namespace, name) for name in names]
+        self._workers = [Worker(Pod(client, site.namespace, name)) for name in names]
+        self.timeouts = timeouts or Timeouts()
+        """May be made shorter on the way by whoever cannot wait any more."""
+        self.problems: list[str] = []
+        """What the load generator lost on its way, in words; a run that has any proves nothing."""
+
+    @property
+    def worker_ports(self) -> list[PodPort]:
+        """Where each worker serves its ledger, and its clock."""
+        return [worker.port for worker in self._workers]
+
+    def web(self, client: ApiClient) -> PodPort:
+        """Locust's web UI, to be asked by `client`, from another thread than this one's."""
+        return PodPort(client, self._site.namespace, self._master.name, workload.MASTER_WEB_PORT)
 
     def start(self) -> None:
         """Starts the pods and the test, and returns when requests flow; ClusterError."""
         self._create_config_map()
         self._master.create(self._generator.master())
-        address = self._master.wait("for it to run", self._timeouts.pod, self._master.running_ip)
-        for index, worker in enumerate(self._workers):
-            worker.create(self._generator.worker(index, address))
-        for worker in self._workers:
-            worker.wait("for it to run", self._timeouts.pod, worker.running_ip)
-        self._master.wait("for its web API", self._timeouts.locust, self._joined)
-        for worker in self._workers:
-            worker.wait("for the master to know it", self._timeouts.locust, self._is_complete)
-        answer = json.loads(self._ask_master("POST", "/swarm", self._timeouts.call))
+        address = self._master.wait("for it to run", self.timeouts.pod, self._master.running_ip)
+        pods = [worker.pod for worker in self._workers]
+        for index, pod in enumerate(pods):
+            pod.create(self._generator.worker(index, address))
+        for pod in pods:
+            pod.wait("for it to run", self.timeouts.pod, pod.running_ip)
+        self._master.wait("for its web API", self.timeouts.locust, self._joined)
+        for pod in pods:
+            pod.wait("for the master to know it", self.timeouts.locust, self._is_complete)
+        answer = json.loads(self._ask_master("POST", "/swarm", self.timeouts.call))
         if not answer.get("success"):
             raise ClusterError(f"Locust's master did not start the test: {answer.get('message')}")
         for worker in self._workers:
-            worker.wait("for its first request", self._timeouts.flow, partial(self._flows, worker))
+            worker.pod.wait("for its first request", self.timeouts.flow, partial(self._flows, worker))
 
     def progress(self) -> tuple[int, int]:
-        """Requests sent and failed so far."""
-        states = [
-            json.loads(worker.ask("GET", workload.LEDGER_PORT, "/progress", self._timeouts.call))
-            for worker in self._workers
-        ]
-        return sum(state["sent"] for state in states), sum(state["failed"] for state in states)
+        """Requests sent and failed so far; those of a worker that does not answer, when it last did.
+
+        To be asked again and again: this is also when the workers' records are kept.
+        """
+        for worker in self._workers:
+            with suppress(Unreachable):
+                worker.look(self.timeouts.call)
+                worker.keep(self.timeouts.call)
+        sent, failed = zip(*(worker.totals for worker in self._workers), strict=True)
+        return sum(sent), sum(failed)
 
     def stop(self) -> None:
-        """Ends the test: users finish the request that they are in. Returns when all have; ClusterError."""
-        self._ask_master("POST", "/stop", self._timeouts.stop)
+        """Ends the test: users finish the request that they are in. Returns when all have, but for those that are lost.
+
+        Each worker is told by itself: that needs no master, and Locust's master would wait more than a minute for a
+        worker that is gone.
+        """
         for worker in self._workers:
-            worker.wait("for its users to end", self._timeouts.stop, partial(self._is_stopped, worker))
+            worker.tell_to_stop(self.timeouts.call)
+        for worker in self._workers:
+            if not worker.lost:
+                worker.await_stop(self.timeouts.stop, self.timeouts.call)
+        try:
+            if any(worker.lost for worker in self._workers):
+                self._ask_master("GET", "/worker-count", self.timeouts.call)
+            else:
+                self._ask_master("POST", "/stop", self.timeouts.stop)
+        except ClusterError as error:
+            self.problems.append(self._master.fate(error))
 
     def remove(self) -> None:
         """Deletes its pods and its files; ClusterError. What is gone already is no error."""
-        for pod in (self._master, *self._workers):
+        for pod in (self._master, *(worker.pod for worker in self._workers)):
             pod.delete()
         api: Any = CoreV1Api(self._client)
         with calling(f"delete the Locust files of lap {self._lap}"):
             api.delete_namespaced_config_map(workload.config_map_name(self._lap), self._site.namespace)
 
     def ledgers(self) -> list[LoadLedger]:
-        """Each worker's ledger; complete after `stop`."""
-        return [
-            _parse(
-                LoadLedger,
-                worker.name,
-                worker.ask("GET", workload.LEDGER_PORT, "/ledger", self._timeouts.ledger),
-            )
-            for worker in self._workers
-        ]
+        """Each worker's ledger, complete after `stop`; of a worker that was lost what was kept of it, not stopped."""
+        found = [worker.ledger(self.timeouts.ledger) for worker in self._workers]
+        self.problems += [problem for _, problem in found if problem]
+        return [ledger for ledger, _ in found if ledger]
 
     def locust_stats(self) -> LocustStats:
         """What Locust counted. Its master caches the answer for 2 s: ask once, after `stop`."""
-        answer = json.loads(self._ask_master("GET", "/stats/requests", self._timeouts.call))
+        answer = json.loads(self._ask_master("GET", "/stats/requests", self.timeouts.call))
         total = next(entry for entry in answer["stats"] if entry["name"] == "Aggregated")
         return LocustStats(total["num_requests"], total["num_failures"])
 
@@ -167,20 +192,12 @@ class Load:
     def _ask_master(self, method: Method, path: str, timeout_s: float) -> bytes:
         return self._master.ask(method, workload.MASTER_WEB_PORT, path, timeout_s)
 
-    def _state(self, worker: Pod) -> dict[str, Any]:
-        body = worker.port(workload.LEDGER_PORT).call("GET", "/progress", self._timeouts.call)
-        state: dict[str, Any] = json.loads(body)
-        return state
-
-    def _flows(self, worker: Pod) -> bool | None:
-        return self._state(worker)["sent"] > 0 or None
-
-    def _is_stopped(self, worker: Pod) -> bool | None:
-        return not self._state(worker)["running"] or None
+    def _flows(self, worker: Worker) -> bool | None:
+        return worker.look(self.timeouts.call)["sent"] > 0 or None
 
     def _joined(self) -> int:
         """Workers that the master knows."""
-        body = self._master.port(workload.MASTER_WEB_PORT).call("GET", "/worker-count", self._timeouts.call)
+        body = self._master.port(workload.MASTER_WEB_PORT).call("GET", "/worker-count", self.timeouts.call)
         count: int = json.loads(body)["worker_count"]
         return count
 
@@ -191,12 +208,4 @@ class Load:
 def app_ledger(client: ApiClient, namespace: str, pod: str, timeouts: Timeouts | None = None) -> AppLedger:
     """What the application in a pod executed so far; ClusterError."""
     port = PodPort(client, namespace, pod, workload.APP_ADMIN_PORT)
-    return _parse(AppLedger, pod, port.call("GET", "/ledger", (timeouts or Timeouts()).ledger))
-
-
-def _parse(model: type[LedgerT], pod: str, body: bytes) -> LedgerT:
-    try:
-        return model.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ClusterError(f"pod {pod} served something else than a ledger: {first['msg']}") from error
+    return parse(AppLedger, pod, port.call("GET", "/ledger", (timeouts or Timeouts()).ledger))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from kubernetes.client import ApiClient, ApiException, CoreV1Api
+from urllib3.exceptions import HTTPError
 
 from harness.calls import calling
 from harness.errors import ClusterError, Timeout
@@ -14,6 +15,7 @@ from harness.traffic.proxy import Method, PodPort, Unreachable
 
 POLL_S = 0.1
 LOG_LINES = 20
+NOT_FOUND = 404
 HOPELESS = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
     | {"CreateContainerError", "CreateContainerConfigError", "RunContainerError", "CrashLoopBackOff"}
@@ -41,9 +43,13 @@ class Pod:
             ) from error
 
     def delete(self) -> None:
-        """Deletes it; ClusterError. Nothing is waited for."""
+        """Deletes it; ClusterError. Nothing is waited for, and one that is gone already is no error."""
         with calling(f"delete pod {self.name}"):
-            self._core.delete_namespaced_pod(self.name, self.namespace, grace_period_seconds=0)
+            try:
+                self._core.delete_namespaced_pod(self.name, self.namespace, grace_period_seconds=0)
+            except ApiException as error:
+                if error.status != NOT_FOUND:
+                    raise
 
     def port(self, number: int) -> PodPort:
         """A port of it, behind the API server's proxy."""
@@ -55,6 +61,14 @@ class Pod:
             return self.port(port).call(method, path, timeout_s)
         except Unreachable as error:
             raise ClusterError(f"{error}{self._last_lines()}") from error
+
+    def fate(self, error: ClusterError) -> str:
+        """Why it did not answer: what became of it, with its last log lines; the error, where nothing did."""
+        try:
+            trouble = self._trouble()
+        except HTTPError:
+            trouble = None
+        return f"pod {self.name} {trouble}{self._last_lines()}" if trouble else f"pod {self.name}: {error}"
 
     def running_ip(self) -> str | None:
         """Its address, once it runs."""
@@ -90,7 +104,7 @@ class Pod:
         try:
             status = self._status()
         except ApiException as error:
-            return "is gone" if error.status == 404 else None
+            return "is gone" if error.status == NOT_FOUND else None
         if status is None:
             return None
         if status.phase in ("Failed", "Succeeded"):
@@ -104,6 +118,6 @@ class Pod:
     def _last_lines(self) -> str:
         try:
             log = self._core.read_namespaced_pod_log(self.name, self.namespace, tail_lines=LOG_LINES)
-        except ApiException:
+        except (ApiException, HTTPError):
             return "; its log cannot be read"
         return f"; its last log lines:\n{log.rstrip()}" if log else "; its log is empty"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,9 @@ FINISH_S = (
 VOLUME = "loadtests"
 MOUNT = "/loadtests/loadtests"  # its parent is on the image's PYTHONPATH
 LOADTESTS = Path(__file__).resolve().parents[2] / "loadtests"
+
+CONSTANT = "constant"
+"""The shape of a load whose rate stays as it is; loadtests/shapes.py has all shapes."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +155,7 @@ def config_map(site: Site, lap: int, folder: Path = LOADTESTS) -> dict[str, Any]
     """The Locust files, as they lie in the checkout."""
     files = sorted(folder.glob("*.py"))
     if not files:
-        raise InputError(f"no Locust files in {folder}: run hotupgrade from a checkout of its repository")
+        raise _no_checkout(folder)
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -171,6 +175,7 @@ def environment(
     pace: float,
     load_spec: str = "",
     service: str = "",
+    shape: str = CONSTANT,
 ) -> dict[str, str]:
     """What the Locust files read; loadtests/settings.py describes it."""
     return {
@@ -181,7 +186,22 @@ def environment(
         "LEDGER_PORT": str(LEDGER_PORT),
         "LOAD_SPEC": load_spec,
         "SERVICE": service,
+        "SHAPE": shape,
     }
+
+
+def check_shape(shape: str) -> None:
+    """InputError for a shape that the load generator does not know: its own reader says what is wrong with it."""
+    try:
+        runpy.run_path(str(LOADTESTS / "shapes.py"))["read"](shape)
+    except ValueError as error:
+        raise InputError(f"load shape {error}") from None
+    except OSError:
+        raise _no_checkout(LOADTESTS) from None
+
+
+def _no_checkout(folder: Path) -> InputError:
+    return InputError(f"no Locust files in {folder}: run hotupgrade from a checkout of its repository")
 
 
 @dataclass(frozen=True)

@@ -333,6 +333,10 @@ def generator_kept_up(evidence: Evidence) -> Finding:
     cpu = max(saturation.cpu_fraction for saturation in saturations)
     lag = max(saturation.max_lag_ms for saturation in saturations)
     observed = f"late {late:.1%} (by {lag:,.0f} ms at most), processor {cpu:.0%}"
+    scheduled = [saturation for saturation in saturations if saturation.asked]
+    if scheduled:
+        worst = min(scheduled, key=lambda saturation: saturation.reached / saturation.asked)
+        observed += f"; a worker reached {worst.reached:,.0f} of {worst.asked:,.0f} arrivals a second"
     return Finding(_met(not any(map(saturated, saturations))), required, observed)
 
 

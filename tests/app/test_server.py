@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -85,11 +86,14 @@ async def test_a_stream_out_of_bounds_is_refused_and_not_executed(
     assert ledger.document()["executed"] == {}
 
 
-async def test_the_admin_port_serves_ledger_and_health(ledger: Ledger) -> None:
+async def test_the_admin_port_serves_ledger_clock_and_health(ledger: Ledger) -> None:
     ledger.record("c-1")
     async with TestClient(TestServer(admin(ledger, Pace()))) as client:
         async with client.get("/healthz") as answer:
             assert answer.status == 200
+        before = time.time()
+        async with client.get("/clock") as answer:
+            assert before <= (await answer.json())["now"] <= time.time()
         async with client.get("/ledger") as answer:
             assert AppLedger.model_validate_json(await answer.text()).executed == {"c": [(1, 1)]}
 

@@ -1,8 +1,12 @@
+from itertools import islice
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.record.ledger import LATE_MS, SLOT_S, LoadLedger, Sockets
 from loadtests import ledger
+from loadtests.shapes import CONSTANT, Arrivals
 
 fates = st.lists(st.booleans(), max_size=80)
 
@@ -196,3 +200,30 @@ def test_a_latency_keeps_three_digits_and_is_never_better_than_it_was(microsecon
 
 def test_constants_are_the_harness_constants() -> None:
     assert (ledger.SLOT_S, ledger.LATE_S * 1000) == (SLOT_S, LATE_MS)
+
+
+def test_a_recent_ledger_has_every_client_and_the_slots_and_connections_that_are_not_long_over() -> None:
+    kept = played([True] * 6)
+    client = kept.client("w.post.0", "post", "pod-1")
+    for ended in (1001.0, 1004.0, None):
+        connection = ledger.Connection(1000.0)
+        if ended:
+            connection.end("closed", ended)
+        client.connections.append(connection)
+    recent = LoadLedger.model_validate(kept.document(since=1003.0))
+    assert [slot.at for slot in recent.slots] == [1003.0, 1003.2, 1004.0, 1004.2, 1005.0, 1005.2]
+    assert [connection.ended for connection in recent.connections] == [1004.0, None]
+    assert recent.clients == read(kept).clients
+
+
+def test_saturation_tells_what_was_asked_for_and_what_was_reached() -> None:
+    start = ledger.wall(100.0)
+    kept = ledger.Ledger("worker-0", start)
+    arrivals = Arrivals(CONSTANT, 0.5, 0.25, 100.0, 100.0)
+    kept.arrivals.append(arrivals)
+    for _ in islice(arrivals, 16):  # of which the last is not sent any more
+        pass
+    kept.close(start + 10.0)
+    kept.stop(start + 12.0)
+    saturation = read(kept).saturation
+    assert [saturation.asked, saturation.reached] == pytest.approx([2.0, 1.5])

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import count
 from time import monotonic
 
 import pytest
@@ -51,7 +52,7 @@ def play(address: Address, requests: int, traffic: str = "keep-alive") -> Played
         reports.append((method, response_ms, length, failure))
 
     one = sender.Sender(CLASSES[traffic], address, client, kept.punctuality, "X-Version", report)
-    one.run(monotonic() + 0.01, INTERVAL_S, lambda: client.sent == requests)
+    one.run(count(monotonic() + 0.01, INTERVAL_S), lambda: client.sent == requests)
     kept.stop(ledger.wall(monotonic()))
     read = LoadLedger.model_validate(kept.document())
     return Played(read.clients[0], read.connections, reports)
@@ -181,6 +182,21 @@ def test_bytes_that_nobody_asked_for_fail_the_next_request_unsent(serve: Serve) 
 def test_each_request_of_new_connection_has_its_own_and_none_is_listed(serve: Serve) -> None:
     played = play(serve(*[answers()] * 2), 2, traffic="new-connection")
     assert (played.client.answered, played.failures, played.ends) == ([(1, 2)], [], [])
+
+
+def test_a_stop_is_seen_in_a_long_pause_of_the_schedule(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "STOP_SEEN_S", 0.05)
+    kept = ledger.Ledger("worker-0", ledger.wall(monotonic()))
+    client = kept.client("w.0", "keep-alive", "pod-1")
+    one = sender.Sender(
+        CLASSES["keep-alive"], serve(answers()), client, kept.punctuality, "", lambda *_: None
+    )
+    begin = monotonic()
+    one.run(count(begin, 3600.0), lambda: client.sent == 1)
+    assert monotonic() - begin < 60
+    assert client.document()["answered"] == [(1, 1)]
 
 
 def test_latency_counts_from_the_intended_time_though_the_answer_before_was_late(serve: Serve) -> None:

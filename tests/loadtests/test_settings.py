@@ -28,6 +28,7 @@ def test_targets_are_pods_with_addresses() -> None:
         ({"TARGETS": "a=10.0.0.1"}, "TARGETS"),
         ({"TARGETS": TWO, "CLASSES": "keep-alive,h9"}, "CLASSES: 'h9'"),
         ({"TARGETS": TWO, "PACE": "0"}, "PACE"),
+        ({"TARGETS": TWO, "SHAPE": "sine"}, "SHAPE: 'sine' is no shape"),
     ],
 )
 def test_a_wrong_variable_is_named(variables: dict[str, str], complaint: str) -> None:
@@ -142,3 +143,9 @@ def test_without_a_service_there_is_no_such_class() -> None:
     assert "service" not in {traffic.name for traffic in settings.read({"TARGETS": TWO}).classes}
     with pytest.raises(ValueError, match="SERVICE: host:port expected"):
         settings.read({"TARGETS": TWO, "CLASSES": "service"})
+
+
+def test_the_paced_classes_follow_the_shape_and_the_others_stay_as_they_are() -> None:
+    read = settings.read({"TARGETS": TWO, "SHAPE": "constant:2"})
+    volumes = {traffic.name: read.shape_of(traffic).volume(1.0) for traffic in read.classes}
+    assert volumes == {"new-connection": 2, "keep-alive": 2, "idle-keep-alive": 1, "post": 2, "stream": 1}

@@ -7,6 +7,7 @@ arguments and environment of its manifest; ports that a pod would have to itself
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from kubernetes.client import ApiClient, Configuration
 from harness.traffic import workload
 
 PATIENCE_S = 30.0
-PORTS = (workload.MASTER_BUS_PORT, workload.MASTER_WEB_PORT, workload.LEDGER_PORT)
+PORTS = (workload.MASTER_BUS_PORT, workload.MASTER_WEB_PORT)
 PROXY = re.compile(r"/api/v1/namespaces/hotupgrade-1/pods/([^/:]+):(\d+)/proxy(/.*)")
 POD = re.compile(r"/api/v1/namespaces/hotupgrade-1/pods/([^/?]+)(/log)?")
 
@@ -41,6 +42,8 @@ class StandIn:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.ports = {str(port): str(free_port()) for port in PORTS}
+        self.ledger_ports: dict[str, str] = {}
+        """Each pod's own."""
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.waiting: dict[str, str] = {}
         self.elsewhere: dict[tuple[str, int], int] = {}
@@ -57,7 +60,9 @@ class StandIn:
         if name in self.waiting:
             return
         arguments = [self.ports.get(argument, argument) for argument in container["args"]]
-        variables = {item["name"]: self.ports.get(item["value"], item["value"]) for item in container["env"]}
+        self.ledger_ports[name] = str(free_port())
+        variables = {item["name"]: item["value"] for item in container["env"]}
+        variables["LEDGER_PORT"] = self.ledger_ports[name]
         with (self.folder / name).open("wb") as log:
             self.processes[name] = subprocess.Popen(
                 [sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", *arguments],
@@ -85,18 +90,36 @@ class StandIn:
         path = self.folder / name
         return path.read_bytes() if path.exists() else b""
 
-    def proxy(self, method: str, pod: str, port: str, path: str) -> tuple[int, bytes]:
+    def proxy(self, method: str, asked: re.Match[str], body: bytes, kind: str) -> tuple[int, bytes, str]:
         """What a pod answers; 503 when it does not."""
-        real = self.elsewhere.get((pod, int(port))) or self.ports[port]
-        request = urllib.request.Request(f"http://127.0.0.1:{real}{path}", method=method)
+        pod, port, path = asked.groups()
+        own = self.ledger_ports.get(pod, "0") if port == str(workload.LEDGER_PORT) else self.ports.get(port)
+        real = self.elsewhere.get((pod, int(port))) or own
+        headers = {"Content-Type": kind} if body else {}
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{real}{path}", data=body or None, headers=headers, method=method
+        )
         try:
             with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
-                return answer.status, answer.read()
+                return answer.status, answer.read(), answer.headers["content-type"]
         except urllib.error.HTTPError as error:
             with error:
-                return error.code, error.read()
+                return error.code, error.read(), "text/plain"
         except OSError as error:
-            return 503, str(error).encode()
+            return 503, str(error).encode(), "text/plain"
+
+    def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """Ends a pod's process."""
+        self.processes[name].send_signal(number)
+        self.processes[name].wait(PATIENCE_S)
+
+    def delete(self, name: str) -> bool:
+        """Takes a pod away; False if there is none."""
+        if name not in self.processes:
+            return False
+        self.kill(name)
+        del self.processes[name]
+        return True
 
     def end(self) -> None:
         """Kills what runs."""
@@ -114,7 +137,7 @@ def handler(cluster: StandIn) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             if proxied := PROXY.fullmatch(self.path):
-                self.answer(*cluster.proxy("GET", *proxied.groups()))
+                self.answer(*cluster.proxy("GET", proxied, b"", ""))
             elif (named := POD.match(self.path)) and named[2]:
                 self.answer(200, cluster.log(named[1]), "text/plain")
             elif named and (named[1] in cluster.processes or named[1] in cluster.waiting):
@@ -125,10 +148,15 @@ def handler(cluster: StandIn) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", "0")))
             if proxied := PROXY.fullmatch(self.path):
-                self.answer(*cluster.proxy("POST", *proxied.groups()))
+                kind = self.headers.get("content-type", "")
+                self.answer(*cluster.proxy("POST", proxied, body, kind))
             else:
                 cluster.create(json.loads(body))
                 self.answer(201, body)
+
+        def do_DELETE(self) -> None:
+            named = POD.match(self.path)
+            self.answer(404 if named and not cluster.delete(named[1]) else 200, b"{}")
 
         def answer(self, status: int, body: bytes, kind: str = "application/json") -> None:
             self.send_response(status)

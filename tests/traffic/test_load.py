@@ -1,5 +1,9 @@
 import asyncio
+import json
+import re
+import signal
 import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
@@ -12,9 +16,12 @@ from kubernetes.client import ApiClient
 from app.ledger import Ledger
 from app.outbound import Outbound
 from app.server import admin, start, traffic
-from harness.errors import ClusterError
+from harness.errors import ClusterError, InputError
 from harness.record.ledger import LoadLedger
+from harness.traffic import clocks, worker, workload
 from harness.traffic.load import CLASSES, Load, PodsOf, Target, Timeouts, app_ledger
+from harness.traffic.proxy import PodPort
+from harness.traffic.ui import Ui
 from tests.site import SITE
 
 pytestmark = pytest.mark.integration
@@ -160,3 +167,146 @@ def test_a_pod_without_a_ledger_is_an_error(cluster: StandIn, client: ApiClient)
     cluster.elsewhere["app-a", 8081] = 1
     with pytest.raises(ClusterError, match=r"GET /api/.*/pods/app-a:8081/proxy/ledger: status 503"):
         app_ledger(client, SITE.namespace, "app-a")
+
+
+def test_two_workers_share_the_clients_and_the_schedule(
+    cluster: StandIn, client: ApiClient, side: Side
+) -> None:
+    ledger = Ledger("app-a")
+    with application(side, ledger) as (port, _):
+        targets = [Target("app-a", "127.0.0.1", port)]
+        load = Load(client, SITE, targets, SUBJECT, pace=GENTLY, workers=2, timeouts=QUICK)
+        loads = run(load, ENOUGH_REQUESTS)
+        stats = load.locust_stats()
+    assert load.problems == []
+    assert [one.stopped is not None for one in loads] == [True, True]
+    assert counts(loads, "sent") == counts(loads, "answered") == stats.requests
+    names = [one.name for load in loads for one in load.clients]
+    assert len(set(names)) == len(names) == 204
+    assert all(one.saturation.asked > 0.9 * one.saturation.reached > 0 for one in loads)
+
+
+def started(
+    cluster: StandIn, client: ApiClient, port: int, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> Load:
+    """A load of some workers that has sent for a while, and of which something is kept."""
+    monkeypatch.setattr(worker, "KEEP_EVERY_S", 0.1)
+    targets = [Target("app-a", "127.0.0.1", port)]
+    load = Load(client, SITE, targets, SUBJECT, pace=GENTLY, workers=workers, timeouts=QUICK)
+    load.start()
+    deadline = monotonic() + PATIENCE_S
+    while load.progress()[0] < ENOUGH_REQUESTS:
+        assert monotonic() < deadline, load.progress()
+    load.progress()
+    return load
+
+
+def test_a_worker_that_is_lost_is_a_problem_and_its_records_up_to_then_are_kept(
+    cluster: StandIn, client: ApiClient, side: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with application(side, Ledger("app-a")) as (port, _):
+        load = started(cluster, client, port, monkeypatch, workers=2)
+        cluster.kill("loadgen-1-worker-1")
+        before = load.progress()
+        load.stop()
+        loads = load.ledgers()
+    assert [one.worker for one in loads] == [loads[0].worker] * 2  # both carry this machine's name
+    assert [one.stopped is not None for one in loads] == [True, False]
+    assert all(counts([one], "answered") > 100 for one in loads)
+    assert counts(loads, "sent") >= before[0] >= ENOUGH_REQUESTS
+    assert sum(slot.sent for slot in loads[1].slots) > 100
+    (problem,) = load.problems
+    assert problem.startswith("pod loadgen-1-worker-1 has ended (Failed); its last log lines:")
+    assert re.search(r"\nwhat it recorded up to \d\d:\d\d:\d\d UTC is kept$", problem)
+    load.remove()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["SIGKILL", "SIGTERM"])
+def test_without_the_master_the_workers_go_on_and_are_stopped_and_read(
+    cluster: StandIn, client: ApiClient, side: Side, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    ledger = Ledger("app-a")
+    with application(side, ledger) as (port, admin_port):
+        cluster.elsewhere["app-a", 8081] = admin_port
+        load = started(cluster, client, port, monkeypatch, workers=1)
+        cluster.kill("loadgen-1-master", number)
+        sent = load.progress()[0]
+        deadline = monotonic() + PATIENCE_S
+        while load.progress()[0] < sent + 50:
+            assert monotonic() < deadline, load.progress()
+        load.stop()
+        (read,) = load.ledgers()
+        executed = app_ledger(client, SITE.namespace, "app-a")
+    assert read.stopped is not None
+    assert {one.name: one.sent for one in read.clients if one.sent} == executed.executed
+    (problem,) = load.problems
+    assert problem.startswith("pod loadgen-1-master has ended")
+    with pytest.raises(ClusterError, match="loadgen-1-master"):
+        load.locust_stats()
+
+
+def test_a_load_that_lost_all_its_pods_returns_what_was_kept_and_removes_what_is_left(
+    cluster: StandIn, client: ApiClient, side: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with application(side, Ledger("app-a")) as (port, _):
+        load = started(cluster, client, port, monkeypatch, workers=1)
+        for pod in ("loadgen-1-master", "loadgen-1-worker-0"):
+            cluster.delete(pod)
+        load.stop()
+        loads = load.ledgers()
+        load.remove()
+    assert counts(loads, "sent") > 100
+    assert [problem.partition(";")[0] for problem in load.problems] == [
+        "pod loadgen-1-master is gone",
+        "pod loadgen-1-worker-0 is gone",
+    ]
+
+
+def test_the_workers_clock_is_this_machines(cluster: StandIn, client: ApiClient, side: Side) -> None:
+    with application(side, Ledger("app-a")) as (port, admin_port):
+        cluster.elsewhere["app-a", 8081] = admin_port
+        targets = [Target("app-a", "127.0.0.1", port)]
+        load = Load(client, SITE, targets, SUBJECT, classes=["post"], pace=GENTLY, timeouts=QUICK)
+        load.start()
+        offsets = clocks.measure([*load.worker_ports, PodPort(client, SITE.namespace, "app-a", 8081)])
+        load.stop()
+    assert [offset.pod for offset in offsets] == ["loadgen-1-worker-0", "app-a"]
+    assert all(abs(offset.offset_ms) <= offset.uncertainty_ms + 5 for offset in offsets)
+
+
+def test_locusts_own_ui_is_reached_through_the_proxy_and_shows_the_upgrades(
+    cluster: StandIn, client: ApiClient, side: Side
+) -> None:
+    with application(side, Ledger("app-a")) as (port, _), Ui() as ui:
+        targets = [Target("app-a", "127.0.0.1", port)]
+        load = Load(client, SITE, targets, SUBJECT, classes=["post"], pace=GENTLY, timeouts=QUICK)
+        load.start()
+        url = ui.start(load.web(client))
+        ui.phase(1, "app-a", "migration", 0.0)
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
+            page = answer.read().decode()
+        (script,) = re.findall(r'src="\./(assets/[^"]+\.js)"', page)
+        with urllib.request.urlopen(url + script, timeout=PATIENCE_S) as answer:
+            assert len(answer.read()) > 100_000
+        deadline = monotonic() + PATIENCE_S
+        shown: list[dict[str, str]] = []
+        while not shown:
+            assert monotonic() < deadline, "the upgrades did not come"
+            with urllib.request.urlopen(f"{url}stats/requests", timeout=PATIENCE_S) as answer:
+                shown = json.loads(answer.read())["extended_stats"][0]["data"]
+        load.stop()
+    assert '"extended_tabs": [{"key": "upgrades", "title": "Upgrades"}]' in page
+    assert [(row["pod"], row["upgrade"], row["phase"]) for row in shown] == [("app-a", "1", "migration")]
+
+
+def test_a_shape_reaches_the_workers_and_a_wrong_one_is_an_error_of_the_input(
+    cluster: StandIn, client: ApiClient, side: Side
+) -> None:
+    with pytest.raises(InputError, match="load shape 'sine' is no shape; give constant, or for example"):
+        workload.check_shape("sine")
+    workload.check_shape("spike:4@10+5")
+    with application(side, Ledger("app-a")) as (port, _):
+        targets, shape = [Target("app-a", "127.0.0.1", port)], "steps:0.1,0.2/3600"
+        load = Load(client, SITE, targets, SUBJECT, classes=["keep-alive"], shape=shape, timeouts=QUICK)
+        (read,) = run(load, 100)
+    assert 50 < read.saturation.asked < 70  # a tenth of 600

@@ -13,6 +13,8 @@ from tests.verdict.synthetic import START, Run
 FLIP = synthetic.run(upgrades=1).upgrades[0].pods[0].phases[1]
 """The migration of the first pod in the first upgrade."""
 
+SLOW = {"late_fraction": 0.04, "max_lag_ms": 812, "asked": 1200, "reached": 801}
+
 
 def judged(run: Run, locust_requests: int | None = None) -> Scenario:
     return judge.judge("s", run.upgrades, [run.load], run.apps, run.requirements, locust_requests)
@@ -30,7 +32,7 @@ def small(mode: str = "hot", upgrades: int = 2) -> Run:
 
 
 def saturate(run: Run) -> None:
-    run.load.saturation = run.load.saturation.model_copy(update={"late_fraction": 0.04, "max_lag_ms": 812})
+    run.load.saturation = run.load.saturation.model_copy(update=SLOW)
 
 
 def test_run_without_a_failure_passes_with_every_gate_met() -> None:
@@ -248,6 +250,7 @@ def forgotten(run: Run) -> None:
         (upgrade_missing, "upgrades settled", "1 settled"),
         (pod_not_upgraded, "upgrades settled", "upgrade 2 of 1 pods"),
         (saturate, "load generator kept up", "late 4.0% (by 812 ms at most)"),
+        (saturate, "load generator kept up", "a worker reached 801 of 1,200 arrivals a second"),
         (busy_processor, "load generator kept up", "processor 97%"),
         (app_ledger_missing, "ledgers complete", "ledger missing: application app-1"),
         (load_ledger_open, "ledgers complete", "worker-0 never stopped"),

@@ -6,7 +6,7 @@
                                          is answered `<request id> <sha256 of the payload>`
     POST /egress?to=HOST:PORT            what POST /echo there answers, by way of the outbound listener
     GET /tunnel?to=HOST:PORT             101, bytes to and from there, by way of the outbound listener
-    GET /ledger, GET /healthz            on the admin port
+    GET /ledger, GET /clock, GET /healthz    on the admin port
     POST /slow?ms=M                      on the admin port: everything on the other one is answered so much later
 
 A request counts as executed when its body has arrived in full, whether or not an answer gets through; one that is
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -116,11 +117,15 @@ def admin(ledger: Ledger, pace: Pace) -> web.Application:
     async def serve_ledger(request: web.Request) -> web.Response:
         return web.json_response(ledger.document())
 
+    async def clock(request: web.Request) -> web.Response:
+        return web.json_response({"now": time.time()})
+
     async def healthz(request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
     application = web.Application()
     application.router.add_get("/ledger", serve_ledger)
+    application.router.add_get("/clock", clock)
 
     async def slow(request: web.Request) -> web.Response:
         pace.delay_s = _number(request, "ms", 0, MAX_DELAY_MS) / 1000

@@ -1,0 +1,69 @@
+import time
+
+from harness.record.ledger import LoadLedger
+from harness.traffic.kept import Kept
+from loadtests import ledger
+
+START = 1000.0
+
+
+def played(kept: ledger.Ledger, client: ledger.Client, seconds: range) -> None:
+    """One request a second, and a connection that ends with it."""
+    for second in seconds:
+        at = START + second
+        connection = ledger.Connection(at)
+        client.connections.append(connection)
+        client.begin(at)
+        client.answered(at, at + 0.25, "v1")
+        connection.end("told", at + 0.5)
+
+
+def body(kept: ledger.Ledger, since: float) -> bytes:
+    return LoadLedger.model_validate(kept.document(since)).model_dump_json(by_alias=True).encode()
+
+
+def test_the_recent_ledgers_of_a_worker_make_up_its_whole_ledger() -> None:
+    worker = ledger.Ledger("worker-0", START)
+    client = worker.client("w.keep-alive.0", "keep-alive", "pod-1")
+    kept = Kept()
+    for turn in range(6):
+        played(worker, client, range(turn * 10, turn * 10 + 10))
+        kept.add(body(worker, START + turn * 10 - 15))
+    found, whole = kept.ledger(), LoadLedger.model_validate(worker.document())
+    assert found is not None
+    assert found.model_copy(update={"saturation": whole.saturation}) == whole
+    assert len(found.slots) == 120
+    assert found.stopped is None
+
+
+def test_what_changed_since_the_last_time_counts_as_it_came_last() -> None:
+    worker = ledger.Ledger("worker-0", START)
+    client, kept = worker.client("w.stream.0", "stream", "pod-1"), Kept()
+    client.connections.append(ledger.Connection(START + 1))
+    client.begin(START + 2)
+    kept.add(body(worker, START))
+    client.answered(START + 2, START + 9, "v1")
+    client.connections[0].end("closed", START + 9)
+    kept.add(body(worker, START))
+    found = kept.ledger()
+    assert found is not None
+    assert [(slot.at - START, slot.sent, slot.answered) for slot in found.slots] == [(2, 1, 1), (9, 0, 0)]
+    assert [connection.how for connection in found.connections] == ["closed"]
+
+
+def test_of_a_worker_that_never_answered_nothing_is_kept() -> None:
+    assert Kept().ledger() is None
+
+
+def test_a_long_run_is_kept_in_little() -> None:
+    now = time.time()
+    worker = ledger.Ledger("worker-0", now)
+    for number in range(20):
+        client = worker.client(f"w.post.{number}", "post", f"pod-{number % 2}")
+        for sent in range(500):
+            at = now + sent / 10
+            client.begin(at)
+            client.answered(at, at + 0.001 + sent % 7 / 1000, "v1")
+    kept, document = Kept(), body(worker, now + 25)
+    kept.add(document)
+    assert sum(map(len, kept._parts)) < len(document) / 5
