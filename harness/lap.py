@@ -27,9 +27,13 @@ from harness.play import Player, Stage
 from harness.progress import Progress
 from harness.record.report import LogLine
 from harness.scenarios.steps import Step
+from harness.shown import Shown
 from harness.site import Site
+from harness.traffic import clocks
 from harness.traffic.demand import Demand
+from harness.traffic.dialect import Dialect
 from harness.traffic.load import SERVICE_CLASS, Load, PodsOf, Target, Timeouts, app_ledger
+from harness.traffic.ui import Ui
 from harness.traffic.workload import service, service_name
 from harness.upgrade import pods
 from harness.upgrade.driver import Driver
@@ -58,11 +62,14 @@ class Lap:
         site: Site,
         workload: Workload,
         demand: Demand,
+        dialect: Dialect,
         progress: Progress,
+        ui: Ui | None,
     ) -> None:
         self._number, self._steps, self._act = number, steps, act
         self._cluster, self._site, self._workload = cluster, site, workload
-        self._demand, self._progress = demand, progress
+        self._demand, self._dialect = demand, dialect
+        self._progress, self._ui = progress, ui
         labels = workload.labels(subject.labels, number)
         self._subject: Subject = replace(subject, image=act.image, labels=labels)
         self._api: ApiClient = cluster.client()
@@ -73,21 +80,24 @@ class Lap:
         targets = self._deploy()
         if SERVICE_CLASS in self._demand.classes:
             self._create_service()
-        load = self._load(targets, Timeouts())
+        self._act.unspoken |= self._dialect.learn(self._load(targets, self._demand.classes), targets)
+        load = self._load(targets, [name for name in self._demand.classes if name not in self._act.unspoken])
         load.start()
+        self._show(load)
         self._progress.note("requests flow")
         names = [target.pod for target in targets]
         try:
+            self._act.clocks += clocks.measure(load.worker_ports)
             with self._totals(load):
                 time.sleep(WARM_UP_S)
                 self._play(names)
                 time.sleep(COOL_DOWN_S)
         except BaseException:
-            hasty = self._load(targets, INTERRUPTED_WAIT)
+            load.timeouts = INTERRUPTED_WAIT
             with suppress(HotupgradeError, ApiException, HTTPError):
-                self._collect(hasty, names, INTERRUPTED_WAIT)
+                self._collect(load, names)
             raise
-        self._collect(load, names, Timeouts())
+        self._collect(load, names)
         self._progress.note("traffic stopped, ledgers read")
         if self._service:
             self._delete_service()
@@ -97,7 +107,7 @@ class Lap:
     def clear(self) -> None:
         """Takes away what an error left of it, before the next lap; what is not there is no trouble."""
         leavings: list[Callable[[], None]] = [
-            self._load([], INTERRUPTED_WAIT).remove,
+            self._load([], []).remove,
             partial(self._workload.stop, self._api, self._number),
         ]
         for leave in [*leavings, *([self._delete_service] if self._service else [])]:
@@ -132,7 +142,12 @@ class Lap:
                 service_name(self._site, self._number), self._workload.namespace, _request_timeout=REQUEST_S
             )
 
-    def _load(self, targets: Sequence[Target], timeouts: Timeouts) -> Load:
+    def _show(self, load: Load) -> None:
+        """Locust's own pages follow the lap's master."""
+        if self._ui is not None:
+            self._progress.note(f"Locust's own pages: {self._ui.start(load.web(self._cluster.client()))}")
+
+    def _load(self, targets: Sequence[Target], classes: Sequence[str]) -> Load:
         return Load(
             self._api,
             self._site,
@@ -140,10 +155,12 @@ class Lap:
             PodsOf(self._workload.namespace, self._subject.labels),
             lap=self._number,
             version_header=self._demand.version_header,
-            classes=[name for name in self._demand.classes if name not in self._act.unspoken],
+            classes=classes,
+            clients=self._demand.clients,
+            shape=self._demand.shape,
+            workers=self._demand.workers,
             load_spec=self._demand.load_spec,
             service=self._service,
-            timeouts=timeouts,
         )
 
     def _play(self, names: Sequence[str]) -> None:
@@ -153,7 +170,7 @@ class Lap:
             self._workload.namespace,
             self._subject,
             names,
-            progress=self._progress,
+            progress=Shown(self._progress, self._ui) if self._ui else self._progress,
             records=self._act.upgrades,
             timeouts=waits,
         )
@@ -182,20 +199,22 @@ class Lap:
             if teller.is_alive():
                 teller.join()
 
-    def _collect(self, load: Load, names: Sequence[str], timeouts: Timeouts) -> None:
+    def _collect(self, load: Load, names: Sequence[str]) -> None:
         """Stops the traffic, then reads what both sides saw. A missing ledger is None, and the verdict says so."""
         act = self._act
         act.locust_requests.append(None)
         load.stop()
         act.loads += load.ledgers()
+        act.problems += load.problems
         for name in names if self._workload.keeps_ledger else ():
             try:
-                act.apps[name] = app_ledger(self._api, self._site.namespace, name, timeouts)
+                act.apps[name] = app_ledger(self._api, self._site.namespace, name, load.timeouts)
             except ClusterError:
                 act.apps[name] = None
         if any(client.failures for ledger in act.loads for client in ledger.clients):
             self._read_logs(names)
-        act.locust_requests[-1] = load.locust_stats().requests
+        if not load.problems:
+            act.locust_requests[-1] = load.locust_stats().requests
 
     def _read_logs(self, names: Sequence[str]) -> None:
         """What the pods' containers wrote: a failure is shown with the lines around it."""

@@ -12,7 +12,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -40,9 +40,12 @@ from harness.scenarios.steps import Step, Upgrade
 from harness.site import Site, new_site
 from harness.target import UserWorkload
 from harness.traffic.demand import Demand
+from harness.traffic.dialect import Dialect
 from harness.traffic.load import SERVICE_CLASS
+from harness.traffic.ui import Ui
 from harness.traffic.workload import APP_IMAGE, LOADGEN_IMAGE, trial_pods
 from harness.upgrade import sidecarset
+from harness.upgrade.evidence import Evidence, told
 from harness.verdict.gates import Requirements
 from harness.workload import OwnApplication, Workload
 
@@ -61,6 +64,9 @@ class RunOptions:
     upgrades_per_pod: int | None = None
     target: UserWorkload | None = None
     load_spec: LoadSpec | None = None
+    workers: int = 1
+    ui: int | None = None
+    """Port of Locust's own pages, 0 for any; None: they are not shown."""
     seed: int = field(default_factory=lambda: secrets.randbits(32))
 
 
@@ -121,7 +127,8 @@ def execute(
         cluster.up(site)
         account.cluster = cluster.info()
         progress.note(f"{cluster.kind} cluster is up after {time.monotonic() - begin:.1f} s")
-        _Run(options, cluster, site, account, progress).play()
+        with Ui(options.ui) if options.ui is not None else nullcontext() as ui:
+            _Run(options, cluster, site, account, progress, ui).play()
     except InputError as error:
         before_teardown()
         _down(cluster, site, account, progress)
@@ -156,12 +163,20 @@ class _Run:
     """Everything between cluster up and taking down."""
 
     def __init__(
-        self, options: RunOptions, cluster: Cluster, site: Site, account: Account, progress: Progress
+        self,
+        options: RunOptions,
+        cluster: Cluster,
+        site: Site,
+        account: Account,
+        progress: Progress,
+        ui: Ui | None,
     ) -> None:
+        self._ui = ui
         self._options, self._cluster, self._site = options, cluster, site
         self._account, self._progress = account, progress
         self._api: ApiClient = cluster.client()
         self._workload: Workload = options.target or OwnApplication(site)
+        self._dialect = Dialect(self._last_words)
         self._laps = 0
 
     def play(self) -> None:
@@ -179,6 +194,12 @@ class _Run:
                 self._play(act)
             if act.error is not None and len(turns) == 1:
                 raise act.error
+
+    def _last_words(self, pod: str) -> str:
+        """What the sidecars of a pod wrote last, on lines of their own."""
+        containers = self._account.subject.containers
+        said = Evidence(self._api, self._workload.namespace).all(pod, containers, time.time())
+        return "".join(f"\n{line}" for line in told(said, pod, containers))
 
     def _prepare(self) -> None:
         options, account, cluster, api = self._options, self._account, self._cluster, self._api
@@ -241,6 +262,7 @@ class _Run:
             version_header=options.version_header,
             shape=scenario.shape,
             clients=scenario.clients,
+            workers=options.workers,
             load_spec=self._account.load_spec,
         )
         lap = Lap(
@@ -252,7 +274,9 @@ class _Run:
             self._site,
             self._workload,
             demand,
+            self._dialect,
             self._progress,
+            self._ui,
         )
         try:
             lap.run()

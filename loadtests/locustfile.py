@@ -10,7 +10,7 @@ import gevent
 import locust
 from locust import runners
 
-from loadtests import endpoint, ledger, probe, settings, upgrades, users
+from loadtests import endpoint, ledger, settings, upgrades, users
 
 # A machine that stalls for some seconds must not end the test: Locust's master stops it when the last worker
 # missed three beats of a second. A worker that is really gone has lost its ledger, and that is noticed.
@@ -33,7 +33,6 @@ def on_init(environment: Any, runner: Any, web_ui: Any, **_: Any) -> None:
                 "/ledger": lambda: WORKER.ledger.document(),
                 "/recent": lambda: WORKER.ledger.document(since=ledger.wall(monotonic()) - RECENT_S),
                 "/progress": lambda: WORKER.ledger.progress(),
-                "/probe": lambda: probe.probe(WORKER.settings),
                 "/clock": lambda: {"now": ledger.wall(monotonic())},
             },
             {"/stop": lambda: stop(runner)},

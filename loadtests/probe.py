@@ -1,10 +1,14 @@
 """One request of each class to each address, before the load begins: who answers, and what is spoken there.
 
-Its ids are of no client's form, so no ledger knows of it.
+Run in a pod of its own, `python -m loadtests.probe` writes what it found as a line of JSON. Its ids are of no
+client's form, so no ledger knows of it.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -14,7 +18,7 @@ from time import monotonic
 
 from loadtests.classes import TrafficClass
 from loadtests.client import Address, RequestFailed
-from loadtests.settings import Settings
+from loadtests.settings import Settings, read
 
 WITHIN_S = 2.5
 
@@ -52,3 +56,7 @@ def probe(settings: Settings) -> Found:
     for attempt, result in zip(attempts, results, strict=True):
         found[attempt.traffic.name][attempt.address.pod] = result
     return found
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(probe(read(os.environ))) + "\n")

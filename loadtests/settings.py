@@ -7,6 +7,7 @@ VERSION_HEADER  name                  header in which the sidecar names its vers
 PACE            number                how many times faster than usual the paced classes send
 SHAPE           shape                 how their rate goes over time (shapes.py); constant when empty
 LEDGER_PORT     number                where a worker serves its ledger
+CLIENTS         name=count/seconds,…  clients of a class, and between two requests of one, other than usual
 LONG_STREAM_S   seconds               how long a stream of the class long-stream lasts
 LOAD_SPEC       JSON                  requests of the user's own (spec.py); the classes' own when empty
 """
@@ -91,8 +92,20 @@ def _class(name: str, environment: Mapping[str, str]) -> TrafficClass:
     traffic, spec = CLASSES[name], environment.get("LOAD_SPEC", "")
     seconds = environment.get("LONG_STREAM_S", "")
     if seconds and name == "long-stream":
-        return _long_stream(seconds)
+        traffic = _long_stream(seconds)
+    for item in filter(None, environment.get("CLIENTS", "").split(",")):
+        of_class, count, interval_s = _clients(item)
+        if of_class == name:
+            traffic = replace(traffic, clients=count, interval_s=interval_s, paced=False)
     return replace(traffic, compose=composer(spec, reuses=traffic.reuses)) if spec else traffic
+
+
+def _clients(item: str) -> tuple[str, int, float]:
+    name, _, numbers = item.partition("=")
+    count, _, seconds = numbers.partition("/")
+    if name not in CLASSES or not count.isdigit() or not seconds.replace(".", "", 1).isdigit():
+        raise ValueError(f"CLIENTS: name=count/seconds expected, not {item!r}")
+    return name, int(count), float(seconds)
 
 
 def _long_stream(text: str) -> TrafficClass:

@@ -12,6 +12,7 @@ import yaml
 from rich.console import Console
 
 from harness.account import Account
+from harness.act import Act
 from harness.cli.summary import print_summary
 from harness.errors import ClusterError, InputError
 from harness.manifest import read_subject
@@ -92,8 +93,7 @@ def options(tmp_path: Path) -> RunOptions:
     file.write_text(MANIFEST)
     return RunOptions(
         subject=read_subject(file, to=["team/proxy:v2"], port=None, upgrade="hot", container_name=None),
-        upgrades=1,
-        pods=1,
+        turns=[Turn(SCENARIOS["single-upgrade"])],
         version_header=None,
         reports=tmp_path / "reports",
         command=["hotupgrade", "run", "--token=plain-as-day", "--password", "hunter2-and-3"],
@@ -195,7 +195,8 @@ def account(options: RunOptions) -> Account:
         mode="hot",
         app_ledger=True,
     )
-    return Account(subject, "embedded", options.command, 1, required, 0.0)
+    act = Act(Turn(SCENARIOS["single-upgrade"]), required, image=subject.image)
+    return Account(subject, "embedded", options.command, 1, 0.0, acts=[act])
 
 
 def test_no_file_of_a_report_and_no_line_of_the_summary_holds_a_secret(
@@ -209,7 +210,7 @@ def test_no_file_of_a_report_and_no_line_of_the_summary_holds_a_secret(
     pod = PodUpgrade.model_validate(
         {"name": "web-1", "from": "v1", "to": "v2", "working": "proxy-1", "events": events}
     )
-    seen.upgrades.append(
+    seen.acts[0].upgrades.append(
         Upgrade.model_validate({"index": 1, "from": "v1", "to": "v2", "patched": 0.5, "pods": [pod]})
     )
     nobody = Controller(name="Kruise", version="1")

@@ -95,8 +95,8 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return decorated
 
 
-def cluster_of(chosen: ClusterOptions) -> Cluster:
-    """The cluster, not started; InputError."""
+def cluster_of(chosen: ClusterOptions, more_images: Sequence[Path] = ()) -> Cluster:
+    """The cluster, not started; `more_images` are folders beside the user's own; InputError."""
     if chosen.cluster == "current":
         from harness.cluster.current import CurrentCluster
 
@@ -106,7 +106,9 @@ def cluster_of(chosen: ClusterOptions) -> Cluster:
     from harness.cluster.embedded import EmbeddedCluster
 
     return EmbeddedCluster(
-        images=chosen.images, api_port=chosen.api_port, kubelet_backoff=chosen.kubelet_backoff
+        images=[*chosen.images, *more_images],
+        api_port=chosen.api_port,
+        kubelet_backoff=chosen.kubelet_backoff,
     )
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from harness.scenarios.catalogue import Choice
     from harness.scenarios.scenario import Scenario
 
+MUTANT = "mutant:"
+MUTANTS = Path(__file__).resolve().parents[2] / "images" / "mutants"
 EXIT = {"passed": 0, "failed": 1, "inconclusive": 3, "skipped": 3, "interrupted": 130}
 
 
@@ -90,6 +92,15 @@ Exit codes: 0 passed, 1 failed, 2 usage or input error, 3 inconclusive, 4 cluste
 @click.option(
     "--service", is_flag=True, help="Send to a Service in front of the pods as well: class service."
 )
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Locust workers.")
+@click.option(
+    "--ui",
+    is_flag=False,
+    flag_value=0,
+    type=click.IntRange(0, 65535),
+    metavar="[PORT]",
+    help="Show Locust's own pages on 127.0.0.1 while the run lasts; any free port unless one is given.",
+)
 @click.option("--container", metavar="NAME", help="Container to upgrade, where several are HotUpgrade.")
 @click.option(
     "--target",
@@ -140,6 +151,8 @@ def command(
     mode: str,
     to: Sequence[str],
     service: bool,
+    workers: int,
+    ui: int | None,
     container: str | None,
     target: str | None,
     target_namespace: str,
@@ -189,8 +202,11 @@ def command(
         target=parse(target, target_namespace) if target else None,
         load_spec=read_load_spec(load_spec) if load_spec else None,
         seed=seed,
+        workers=workers,
+        ui=ui,
     )
-    cluster = cluster_of(cluster_options)
+    faulty = any(image.startswith(MUTANT) for turn in run_options.turns for image in turn.scenario.images)
+    cluster = cluster_of(cluster_options, more_images=[MUTANTS] if faulty else [])
     console = Console(highlight=False)
     with display(console) as progress:
         result = execute(run_options, cluster, progress, before_teardown=disarm)

@@ -81,7 +81,7 @@ CORE = (
         name="spike",
         profile="core",
         description="Upgrades while the load jumps to twice its rate and back.",
-        shape="",
+        shape="spike:2@3+6",
         steps=(Steady(1.0), Upgrade(count=3)),
     ),
 )

@@ -57,7 +57,7 @@ class Scenario:
     pods: int = 2
     requests_per_upgrade: int = 3000
     """Fewer would say too little about the failure rate."""
-    shape: str = ""
+    shape: str = "constant"
     clients: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     needs: tuple[Need, ...] = ()
     allowed: Allowed | None = None

@@ -18,7 +18,7 @@ def lines(scenario: Scenario) -> Iterator[str]:
     yield f"traffic  {', '.join(scenario.classes)}"
     for name, (count, seconds) in scenario.clients.items():
         yield f"         {name}: {count:,} clients, each every {seconds:g} s"
-    if scenario.shape:
+    if scenario.shape != "constant":
         yield f"shape    {scenario.shape}"
     if scenario.needs:
         yield f"needs    {', '.join(scenario.needs)}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from harness.traffic.workload import CONSTANT
+
 
 @dataclass(frozen=True)
 class Demand:
@@ -15,7 +17,7 @@ class Demand:
 
     classes: Sequence[str]
     version_header: str | None = None
-    shape: str = ""
+    shape: str = CONSTANT
     clients: Mapping[str, tuple[int, float]] = field(default_factory=dict)
     workers: int = 1
     load_spec: str = ""

@@ -7,7 +7,7 @@ lost on the way is a problem, told in words; what else there is, is kept. Knows 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -45,6 +45,12 @@ EXTENDED = ("pipelined", "slow-upload", "long-stream", "websocket", "connect", "
 
 SERVICE_CLASS = "service"
 """The class that goes to a Service in front of them, where there is one."""
+
+
+CONFLICT = 409
+
+Found = Mapping[str, Mapping[str, str | None]]
+"""By class and pod: None where the answer was right, else what was wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -86,15 +92,21 @@ class Load:
         load_spec: str = "",
         service: str = "",
         shape: str = workload.CONSTANT,
+        clients: Mapping[str, tuple[int, float]] | None = None,
         timeouts: Timeouts | None = None,
     ) -> None:
         """`pace` multiplies the rate of the paced classes; 1 makes about 1,200 requests a second in all."""
         self._client, self._site, self._lap = client, site, lap
-        variables = workload.environment(targets, classes, version_header, pace, load_spec, service, shape)
+        variables = workload.environment(
+            targets, classes, version_header, pace, load_spec, service, shape, clients
+        )
         self._generator = Generator(site, lap, image, variables, subject)
         self._master = Pod(client, site.namespace, workload.master_name(lap))
         names = [workload.worker_name(lap, index) for index in range(workers)]
         self._workers = [Worker(Pod(client, site.namespace, name)) for name in names]
+        self.classes = tuple(classes)
+        self.own_requests = bool(load_spec)
+        """The requests are the user's own."""
         self.timeouts = timeouts or Timeouts()
         """May be made shorter on the way by whoever cannot wait any more."""
         self.problems: list[str] = []
@@ -108,6 +120,20 @@ class Load:
     def web(self, client: ApiClient) -> PodPort:
         """Locust's web UI, to be asked by `client`, from another thread than this one's."""
         return PodPort(client, self._site.namespace, self._master.name, workload.MASTER_WEB_PORT)
+
+    def probe(self) -> Found:
+        """Tries one request of each class at each target, before `start`; ClusterError."""
+        self._create_config_map()
+        pod = Pod(self._client, self._site.namespace, workload.probe_name(self._lap))
+        pod.create(self._generator.probe())
+        try:
+            found: Found = json.loads(pod.output(self.timeouts.pod))
+        except ValueError as error:
+            raise ClusterError(f"pod {pod.name} wrote something else than what it found: {error}") from error
+        finally:
+            with suppress(ClusterError):
+                pod.delete()
+        return found
 
     def start(self) -> None:
         """Starts the pods and the test, and returns when requests flow; ClusterError."""
@@ -185,6 +211,8 @@ class Load:
             files = workload.config_map(self._site, self._lap)
             api.create_namespaced_config_map(self._site.namespace, files)
         except ApiException as error:
+            if error.status == CONFLICT:  # a probe came first
+                return
             raise ClusterError(
                 f"the cluster refused the Locust files: {error.reason}: {error.body}"
             ) from error

@@ -75,6 +75,22 @@ class Pod:
         status = self._status()
         return status.pod_ip if status and status.phase == "Running" and status.pod_ip else None
 
+    def output(self, timeout_s: float) -> str:
+        """What it wrote, once it has ended; ClusterError when it cannot start, fails, or takes too long."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            with calling(f"read pod {self.name}"):
+                status = self._status()
+            if status is not None and status.phase == "Succeeded":
+                with calling(f"read the log of pod {self.name}"):
+                    return str(self._core.read_namespaced_pod_log(self.name, self.namespace))
+            trouble = self._trouble()
+            if trouble:
+                raise ClusterError(f"pod {self.name} {trouble}{self._last_lines()}")
+            if time.monotonic() > deadline:
+                raise Timeout(f"pod {self.name}: not over after {timeout_s:g} s{self._last_lines()}")
+            time.sleep(POLL_S)
+
     def wait(self, what: str, timeout_s: float, check: Callable[[], T | None]) -> T:
         """Polls until `check` returns something; gives up early on a pod that ended or cannot start.
 

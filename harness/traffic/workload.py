@@ -19,7 +19,7 @@ APP_STATE = "state"  # the volume in which its ledger outlives the container
 APP_ADMIN_PORT = 8081  # the application's ledger and readiness
 MASTER_WEB_PORT = 8089  # Locust's web API
 MASTER_BUS_PORT = 5557  # where Locust's workers report
-CPU = {"master": "50m", "worker": "500m"}
+CPU = {"master": "50m", "worker": "500m", "probe": "50m"}
 """A pod without a request is last in line for a busy node's processor, and a generator that is late proves nothing."""
 NODE = "kubernetes.io/hostname"
 LEDGER_PORT = 8090  # a worker's ledger
@@ -61,6 +61,11 @@ def config_map_name(lap: int) -> str:
 def master_name(lap: int) -> str:
     """The pod of a lap's Locust master."""
     return f"loadgen-{lap}-master"
+
+
+def probe_name(lap: int) -> str:
+    """The pod that tries what is spoken, before a lap's load."""
+    return f"loadgen-{lap}-probe"
 
 
 def worker_name(lap: int, index: int) -> str:
@@ -176,6 +181,7 @@ def environment(
     load_spec: str = "",
     service: str = "",
     shape: str = CONSTANT,
+    clients: Mapping[str, tuple[int, float]] | None = None,
 ) -> dict[str, str]:
     """What the Locust files read; loadtests/settings.py describes it."""
     return {
@@ -187,6 +193,9 @@ def environment(
         "LOAD_SPEC": load_spec,
         "SERVICE": service,
         "SHAPE": shape,
+        "CLIENTS": ",".join(
+            f"{name}={count}/{seconds:g}" for name, (count, seconds) in (clients or {}).items()
+        ),
     }
 
 
@@ -225,10 +234,16 @@ class Generator:
         arguments = ["--worker", "--master-host", master_ip, "--master-port", str(MASTER_BUS_PORT)]
         return self._pod(worker_name(self.lap, index), "worker", arguments, [LEDGER_PORT])
 
+    def probe(self) -> dict[str, Any]:
+        """Tries one request of each class, and ends; its log is what it found."""
+        manifest = self._pod(probe_name(self.lap), "probe", [], [])
+        manifest["spec"]["containers"][0]["command"] = ["python", "-m", "loadtests.probe"]
+        return manifest
+
     def _pod(
         self, name: str, component: str, arguments: Sequence[str], ports: Sequence[int]
     ) -> dict[str, Any]:
-        container = {
+        container: dict[str, Any] = {
             "name": "locust",
             "image": self.image,
             "args": list(arguments),

@@ -13,8 +13,7 @@ def played(kept: ledger.Ledger, client: ledger.Client, seconds: range) -> None:
         at = START + second
         connection = ledger.Connection(at)
         client.connections.append(connection)
-        client.begin(at)
-        client.answered(at, at + 0.25, "v1")
+        client.answered(client.begin(at), at + 0.25, "v1")
         connection.end("told", at + 0.5)
 
 
@@ -40,9 +39,9 @@ def test_what_changed_since_the_last_time_counts_as_it_came_last() -> None:
     worker = ledger.Ledger("worker-0", START)
     client, kept = worker.client("w.stream.0", "stream", "pod-1"), Kept()
     client.connections.append(ledger.Connection(START + 1))
-    client.begin(START + 2)
+    sequence = client.begin(START + 2)
     kept.add(body(worker, START))
-    client.answered(START + 2, START + 9, "v1")
+    client.answered(sequence, START + 9, "v1")
     client.connections[0].end("closed", START + 9)
     kept.add(body(worker, START))
     found = kept.ledger()
@@ -62,8 +61,7 @@ def test_a_long_run_is_kept_in_little() -> None:
         client = worker.client(f"w.post.{number}", "post", f"pod-{number % 2}")
         for sent in range(500):
             at = now + sent / 10
-            client.begin(at)
-            client.answered(at, at + 0.001 + sent % 7 / 1000, "v1")
+            client.answered(client.begin(at), at + 0.001 + sent % 7 / 1000, "v1")
     kept, document = Kept(), body(worker, now + 25)
     kept.add(document)
     assert sum(map(len, kept._parts)) < len(document) / 5

@@ -15,7 +15,7 @@ from kubernetes.client import ApiClient
 
 from app.ledger import Ledger
 from app.outbound import Outbound
-from app.server import admin, start, traffic
+from app.server import Pace, admin, start, traffic
 from harness.errors import ClusterError, InputError
 from harness.record.ledger import LoadLedger
 from harness.traffic import clocks, worker, workload
@@ -64,7 +64,7 @@ def application(side: Side, ledger: Ledger) -> Iterator[tuple[int, int]]:
     """The application's two ports."""
     runners: list[web.AppRunner] = [
         side.run(start(face, "127.0.0.1", 0))
-        for face in (traffic(ledger, Outbound("127.0.0.1", 1)), admin(ledger))
+        for face in (traffic(ledger, Outbound("127.0.0.1", 1), Pace()), admin(ledger, Pace()))
     ]
     yield runners[0].addresses[0][1], runners[1].addresses[0][1]
     for runner in runners:
