@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from contextlib import suppress
 
 from aiohttp import WSMsgType, web
 
@@ -49,7 +50,8 @@ def traffic(ledger: Ledger, outbound: Outbound) -> web.Application:
         response.content_type = "text/event-stream"
         response.enable_chunked_encoding()
         await response.prepare(request)
-        await _send_events(response, request_id, events, interval_s)
+        with suppress(ConnectionResetError):  # whoever has heard enough may leave
+            await _send_events(response, request_id, events, interval_s)
         return response
 
     async def websocket(request: web.Request) -> web.StreamResponse:
@@ -57,7 +59,10 @@ def traffic(ledger: Ledger, outbound: Outbound) -> web.Application:
         await response.prepare(request)
         async for message in response:
             if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
-                await response.send_str(_execute_message(message.data, ledger))
+                with suppress(
+                    ConnectionResetError
+                ):  # a message is executed whether or not an answer gets through
+                    await response.send_str(_execute_message(message.data, ledger))
         return response
 
     async def egress(request: web.Request) -> web.StreamResponse:
