@@ -60,15 +60,18 @@ class Http2(Conversation[StreamRequest]):
         self._h2.initiate_connection()
         self._streams: dict[int, _Stream] = {}
         self._replies: list[Reply] = []
+        self._greeted = False
 
     def silent_until(self, when: float) -> bool:
         """See Conversation. PING and SETTINGS are answered."""
-        while not self.told and (data := self._overheard(when)) is not None:
+        while not self.told:
+            if said := self._h2.data_to_send():
+                self._mention(said)
+            data = self._overheard(when)
             if not data:
-                return False
+                return data is None
             self._take(data)
-            self._mention(self._h2.data_to_send())
-        return not self.told
+        return False
 
     def ask(self, requests: Sequence[StreamRequest], deadline: float) -> Iterator[Reply]:
         """See Conversation."""
@@ -107,6 +110,9 @@ class Http2(Conversation[StreamRequest]):
 
     def _take(self, data: bytes) -> None:
         """Bytes from the server."""
+        if not self._greeted and data.startswith(b"HTTP/1."):  # the library would take it for part of a frame
+            raise RequestFailed("protocol", "not HTTP/2: an answer in HTTP/1")
+        self._greeted = True
         try:
             for event in self._h2.receive_data(data):
                 self._happened(event)

@@ -86,6 +86,35 @@ async def test_a_stream_out_of_bounds_is_refused_and_not_executed(
     assert ledger.document()["executed"] == {}
 
 
+async def test_each_message_of_a_websocket_is_a_request(client: Client, ledger: Ledger) -> None:
+    async with client.ws_connect("/ws") as websocket:
+        for number, payload in enumerate((b"", b"x y", b"\xff\n"), 1):
+            await websocket.send_bytes(b"c-%d %b" % (number, payload))
+            assert await websocket.receive_str() == f"c-{number} {hashlib.sha256(payload).hexdigest()}"
+        await websocket.send_str("c-4 text")
+        assert await websocket.receive_str() == f"c-4 {hashlib.sha256(b'text').hexdigest()}"
+    assert ledger.document()["executed"] == {"c": [[1, 4]]}
+
+
+@pytest.mark.parametrize("to", ["", "pod-2", "pod-2:x", "pod-2:80/x", "pod-2:80%0d%0aX:y", "a@b:80"])
+async def test_a_request_that_names_no_destination_is_refused(client: Client, to: str) -> None:
+    async with client.post(f"/egress?to={to}") as answer:
+        assert answer.status == 400
+    async with client.get(
+        f"/tunnel?to={to}", headers={"Upgrade": "tunnel", "Connection": "upgrade"}
+    ) as answer:
+        assert answer.status == 400
+
+
+async def test_a_request_that_cannot_be_passed_on_is_answered_502_with_the_reason_and_not_executed(
+    client: Client, ledger: Ledger
+) -> None:
+    async with client.post("/egress?to=pod-2:80", headers={"x-request-id": "c-1"}) as answer:
+        assert answer.status == 502
+        assert answer.headers["x-app-error"] == "the outbound listener: Connection refused"
+    assert ledger.document()["executed"] == {}
+
+
 async def test_the_admin_port_serves_ledger_clock_and_health(ledger: Ledger) -> None:
     ledger.record("c-1")
     async with TestClient(TestServer(admin(ledger, Pace()))) as client:

@@ -4,17 +4,17 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from time import monotonic
 
 import pytest
 
-from harness.record.ledger import Client, Connection, LoadLedger
+from harness.record.ledger import Client, Connection, LoadLedger, Sockets
 from loadtests import ledger, sender
 from loadtests.classes import CLASSES
 from loadtests.client import Address, RequestFailed
-from loadtests.compose import SHA256_OF_NOTHING
+from loadtests.compose import SHA256_OF_NOTHING, get
 
 pytestmark = pytest.mark.integration
 
@@ -32,6 +32,7 @@ class Played:
     client: Client
     connections: list[Connection]
     reports: list[tuple[str, float, int, RequestFailed | None]]
+    sockets: list[Sockets]
 
     @property
     def failures(self) -> list[tuple[int, str, str]]:
@@ -55,7 +56,7 @@ def play(address: Address, requests: int, traffic: str = "keep-alive") -> Played
     one.run(count(monotonic() + 0.01, INTERVAL_S), lambda: client.sent == requests)
     kept.stop(ledger.wall(monotonic()))
     read = LoadLedger.model_validate(kept.document())
-    return Played(read.clients[0], read.connections, reports)
+    return Played(read.clients[0], read.connections, reports, read.sockets)
 
 
 def answer(
@@ -180,8 +181,55 @@ def test_bytes_that_nobody_asked_for_fail_the_next_request_unsent(serve: Serve) 
 
 
 def test_each_request_of_new_connection_has_its_own_and_none_is_listed(serve: Serve) -> None:
-    played = play(serve(*[answers()] * 2), 2, traffic="new-connection")
+    told = answers(headers="Connection: close\r\n")  # as the client has asked for
+    played = play(serve(told, told), 2, traffic="new-connection")
     assert (played.client.answered, played.failures, played.ends) == ([(1, 2)], [], [])
+    (sockets,) = played.sockets
+    assert (sockets.opened, sockets.reused, sockets.told, sockets.closed, sockets.broken) == (2, 0, 0, 0, 0)
+
+
+def answers_at_once(count: int) -> Act:
+    """Answers so many of the requests that come at once, then closes."""
+
+    def act(connection: socket.socket) -> None:
+        data = b""
+        while data.count(b"\r\n\r\n") < 8:
+            data += connection.recv(65536)
+        for found in re.findall(rb"x-request-id: (\S+)", data)[:count]:
+            text = b"%b %b\n" % (found, SHA256_OF_NOTHING)
+            head = b"HTTP/1.1 200 OK\r\nx-request-id: %b\r\nx-body-sha256: %b\r\nContent-Length: %d\r\n\r\n"
+            connection.sendall(head % (found, SHA256_OF_NOTHING, len(text)) + text)
+        time.sleep(PAUSE_S)
+
+    return act
+
+
+def test_requests_sent_at_once_are_each_a_request_of_their_own(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CLASSES, "pipelined", replace(CLASSES["pipelined"], compose=get))
+    played = play(serve(answers_at_once(8), answers_at_once(3)), 16, traffic="pipelined")
+    assert played.client.sent == [(1, 16)]
+    assert played.client.answered == [(1, 11)]
+    assert played.failures == [(number, "eof", "no answer") for number in range(12, 17)]
+    assert played.ends == [("closed", 8), ("broken", 8)]
+    failure = played.client.failures[0]
+    assert failure.previous is not None
+    assert failure.following is not None
+    assert (failure.previous.how, failure.following.how) == ("answered", "eof")
+
+
+def test_a_client_that_waits_for_its_next_time_stops_soon(serve: Serve) -> None:
+    kept = ledger.Ledger("worker-0", ledger.wall(monotonic()))
+    client = kept.client("w.0", "keep-alive", "pod-1")
+    over = threading.Event()
+    one = sender.Sender(
+        CLASSES["keep-alive"], serve(answers()), client, kept.punctuality, "", lambda *_: over.set()
+    )
+    begin = monotonic()
+    one.run(begin, 100.0, over.is_set)
+    assert client.sent == 1
+    assert monotonic() < begin + 10
 
 
 def test_a_stop_is_seen_in_a_long_pause_of_the_schedule(

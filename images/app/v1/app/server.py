@@ -19,6 +19,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from aiohttp import WSMsgType, web
@@ -69,7 +70,8 @@ def traffic(ledger: Ledger, outbound: Outbound, pace: Pace) -> web.Application:
         response.content_type = "text/event-stream"
         response.enable_chunked_encoding()
         await response.prepare(request)
-        await _send_events(response, request_id, events, interval_s)
+        with suppress(ConnectionResetError):  # whoever has heard enough may leave
+            await _send_events(response, request_id, events, interval_s)
         return response
 
     async def websocket(request: web.Request) -> web.StreamResponse:
@@ -77,7 +79,10 @@ def traffic(ledger: Ledger, outbound: Outbound, pace: Pace) -> web.Application:
         await response.prepare(request)
         async for message in response:
             if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
-                await response.send_str(_execute_message(message.data, ledger))
+                with suppress(
+                    ConnectionResetError
+                ):  # a message is executed whether or not an answer gets through
+                    await response.send_str(_execute_message(message.data, ledger))
         return response
 
     async def egress(request: web.Request) -> web.StreamResponse:
