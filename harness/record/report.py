@@ -142,7 +142,9 @@ class Failure(Record):
     )
     previous: Neighbour | None = None
     following: Neighbour | None = None
-    log: list[LogLine] = Field(default=[], description="what both containers wrote around it; some failures only")
+    log: list[LogLine] = Field(
+        default=[], description="what both containers wrote around it; some failures only"
+    )
 
 
 class Point(Record):
@@ -188,6 +190,7 @@ class Scenario(Record):
     gates: list[Gate] = []
     failures: list[Failure] = []
     timeline: list[Point] = []
+    notes: list[str] = Field(default=[], description="what the record of the scenario leaves out")
 
 
 class Claim(Record):
@@ -215,7 +218,9 @@ class Profile(Record):
     extended: ProfileResult | None = None
     resilience: ProfileResult | None = None
     supported: list[str] = Field(default=[], description="features that the implementation was seen to have")
-    unsupported: dict[str, str] = Field(default={}, description="features that it lacks, and how that was seen")
+    unsupported: dict[str, str] = Field(
+        default={}, description="features that it lacks, and how that was seen"
+    )
 
 
 class ClockOffset(Record):
