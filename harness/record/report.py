@@ -190,6 +190,7 @@ class Scenario(Record):
     gates: list[Gate] = []
     failures: list[Failure] = []
     timeline: list[Point] = []
+    notes: list[str] = Field(default=[], description="what the record of the scenario leaves out")
 
 
 class Claim(Record):

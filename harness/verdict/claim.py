@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import exp, lgamma, log, log1p
+
+from harness.record.report import Claim, Scenario
 
 CONFIDENCE = 0.95
 NEGLIGIBLE = 1e-17  # below this share of the sum a further term does not change a double
+
+
+def claim(scenarios: Sequence[Scenario]) -> Claim:
+    """What the requests of all scenarios in which nothing may be lost say together about the failure rate."""
+    counted = [scenario.traffic for scenario in scenarios if scenario.allowance is None]
+    requests = sum(traffic.sent for traffic in counted)
+    failed = sum(traffic.failed for traffic in counted)
+    return Claim(requests=requests, failed=failed, upper_bound_95=upper_bound(failed, requests))
 
 
 def upper_bound(failed: int, requests: int) -> float:

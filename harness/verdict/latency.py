@@ -1,19 +1,17 @@
-"""Latencies per phase and per slot, from the counts that clients keep. Knows nothing of single requests."""
+"""Percentiles of latencies, from the counts that clients keep. Knows nothing of phases and single requests."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from hdrh.histogram import HdrHistogram
 
-from harness.record.ledger import SLOT_S, Slot
 from harness.record.report import Latency
-from harness.record.upgrade import PhaseName
-from harness.verdict.phases import Phases
 
 LONGEST_US = 3_600_000_000  # an hour: no request is allowed to take longer
 DIGITS = 3  # the clients keep three significant digits
+LASTING = ("stream", "long-stream", "slow-upload")
+"""Classes whose requests last by design: their latencies would hide all others' in a percentile over all classes."""
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9}
 
 
@@ -28,21 +26,14 @@ def summary(counts: Mapping[int, int]) -> Latency:
     return Latency(count=sum(counts.values()), max=longest / 1000, **percentiles)
 
 
-def by_phase(slots: Iterable[Slot], phases: Phases) -> dict[PhaseName, Latency]:
-    """Latencies by the phase of the pod in the middle of the slot in which the request was sent."""
-    counts: dict[PhaseName, Counter[int]] = {}
-    for slot in slots:
-        if slot.latency_us:
-            place = phases.at(slot.pod, slot.at + SLOT_S / 2)
-            counts.setdefault(place.phase, Counter()).update(slot.latency_us)
-    return {phase: summary(counted) for phase, counted in counts.items()}
-
-
-def percentile_ms(counts: Mapping[int, int], percent: float) -> float | None:
-    """One percentile by nearest rank; None of nothing. For slots, which are too many for a histogram each."""
-    rank = -(-sum(counts.values()) * percent // 100)
-    for microseconds in sorted(counts):
-        rank -= counts[microseconds]
-        if rank <= 0:
-            return microseconds / 1000
-    return None
+def percentiles_ms(counts: Mapping[int, int], percents: Sequence[float]) -> list[float | None]:
+    """Percentiles, ascending, by nearest rank; None of nothing. For slots, too many for a histogram each."""
+    total = sum(count for _, count in counts.items())
+    found: list[float | None] = []
+    wanted = [-(-total * percent // 100) for percent in percents if total]
+    seen = 0
+    for microseconds, count in sorted(counts.items()):
+        seen += count
+        while len(found) < len(wanted) and seen >= wanted[len(found)]:
+            found.append(microseconds / 1000)
+    return found or [None] * len(percents)

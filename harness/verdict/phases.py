@@ -13,9 +13,10 @@ What lasts (a request from its intended send time to its failure) is put where i
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from math import inf
+from math import inf, nextafter
 
 from harness.record.upgrade import Phase, PhaseName, PodUpgrade, Upgrade
 
@@ -39,6 +40,7 @@ class Flip:
 
     upgrade: int
     pod: str
+    to: str
     start: float
     end: float | None
     precision_s: float
@@ -48,17 +50,25 @@ class Phases:
     """All phases of all pods."""
 
     def __init__(self, upgrades: Sequence[Upgrade]) -> None:
-        self._upgrades = sorted(upgrades, key=lambda upgrade: upgrade.patched)
+        ordered = sorted(upgrades, key=lambda upgrade: upgrade.patched)
+        self._turns, self._under_way = _timetable(ordered)
         self._phases: dict[str, list[tuple[int, Phase]]] = {}
-        for upgrade in self._upgrades:
+        for upgrade in ordered:
             for pod in upgrade.pods:
-                ordered = sorted(pod.phases, key=lambda phase: phase.start)
-                self._phases.setdefault(pod.name, []).extend((upgrade.index, phase) for phase in ordered)
+                phases = sorted(pod.phases, key=lambda phase: phase.start)
+                self._phases.setdefault(pod.name, []).extend((upgrade.index, phase) for phase in phases)
         self._starts = {pod: [phase.start for _, phase in phases] for pod, phases in self._phases.items()}
+        self._blur_s = {
+            pod: max((_precision_s(phase) for _, phase in phases), default=0.0)
+            for pod, phases in self._phases.items()
+        }
+        absences = ([list(_absences(pod)) for pod in upgrade.pods] for upgrade in ordered)
+        self._absences = [of_pods for of_pods in absences if of_pods and all(of_pods)]
 
     def at(self, pod: str, time: float) -> Place:
         """The phase of a pod at a moment."""
-        under_way = self._under_way(time)
+        turn = bisect_right(self._turns, time)
+        under_way = self._under_way[turn - 1] if turn else None
         before = bisect_right(self._starts.get(pod, []), time)
         if not before:
             return Place("steady", under_way)
@@ -70,24 +80,11 @@ class Phases:
             return Place("steady", under_way)
         return Place(phase.name, under_way)
 
-    def during_any(self, start: float, end: float) -> Place:
-        """The same for what went to any of the pods: into a back-off if one was in it, else the first disturbance."""
-        places = [self.during(pod, start, end) for pod in self._phases] or [Place("steady", None)]
-        rank = {"back-off": 0, **dict.fromkeys(DISTURBED[:1] + DISTURBED[2:], 1)}
-        return min(places, key=lambda place: rank.get(place.phase, 2))
-
-    def without_endpoints(self, start: float, end: float) -> bool:
-        """Whether, between two moments, back-off kept every pod of an upgrade out of a Service's endpoints.
-
-        As long as one is in, the Service leads there, and what fails is not a kubelet's doing.
-        """
-        return any(
-            bool(upgrade.pods)
-            and all(
-                any(first <= end and start <= last for first, last in _absences(pod)) for pod in upgrade.pods
-            )
-            for upgrade in self._upgrades
-        )
+    def of_any(self, time: float, pods: Sequence[str]) -> Place:
+        """The phase of whichever of some pods is disturbed at a moment; of the first, where none is."""
+        if len(pods) == 1:
+            return self.at(pods[0], time)
+        return _most_disturbed([self.at(pod, time) for pod in pods])
 
     def during(self, pod: str, start: float, end: float) -> Place:
         """The phase that something lasting from `start` to `end` is put into."""
@@ -96,20 +93,84 @@ class Phases:
             return ended
         if began.phase in DISTURBED:
             return began
-        touched = (phase for _, phase in self._phases.get(pod, []) if _touches(phase, start, end))
-        first = next((phase for phase in touched if phase.name in DISTURBED), None)
+        first = next((phase for phase in self._touched(pod, start, end) if phase.name in DISTURBED), None)
         return self.at(pod, first.start) if first else began
 
-    def _under_way(self, time: float) -> int | None:
-        for upgrade in reversed(self._upgrades):
-            if upgrade.patched <= time and (upgrade.settled is None or time <= upgrade.settled):
-                return upgrade.index
-        return None
+    def during_any(self, start: float, end: float, pods: Iterable[str] | None = None) -> Place:
+        """The same for what went to any of some pods (None: of all), or needs them all.
+
+        Into a back-off if one was in it, else the first disturbance.
+        """
+        places = [self.during(pod, start, end) for pod in (self._phases if pods is None else pods)]
+        return _most_disturbed(places or [Place("steady", None)])
+
+    def in_doubt(self, start: float, end: float, pods: Iterable[str] | None, uncertainty_s: float) -> bool:
+        """Whether `during_any` would name another phase, were the clocks or the witnesses a little off."""
+        named = list(self._phases if pods is None else pods)
+        judged = self.during_any(start, end, named).phase
+        return any(
+            self.during_any(began, ended, named).phase != judged
+            for began in self._readings(start, named, uncertainty_s)
+            for ended in self._readings(end, named, uncertainty_s)
+            if began <= ended
+        )
+
+    def without_endpoints(self, start: float, end: float) -> bool:
+        """Whether, between two moments, back-off kept every pod of an upgrade out of a Service's endpoints.
+
+        As long as one is in, the Service leads there, and what fails is not a kubelet's doing.
+        """
+        return any(
+            all(any(first <= end and start <= last for first, last in of_pod) for of_pod in of_pods)
+            for of_pods in self._absences
+        )
+
+    def _near(self, pod: str, start: float, end: float, blur_s: float) -> Iterator[Phase]:
+        """The phase under way at `start - blur_s`, and all that begin up to `end + blur_s`."""
+        starts = self._starts.get(pod, [])
+        first = max(bisect_right(starts, start - blur_s) - 1, 0)
+        for _, phase in self._phases.get(pod, [])[first : bisect_right(starts, end + blur_s)]:
+            yield phase
+
+    def _touched(self, pod: str, start: float, end: float) -> Iterator[Phase]:
+        """The phases that something touches, to the precision with which each was seen."""
+        for phase in self._near(pod, start, end, self._blur_s.get(pod, 0.0)):
+            blur_s = _precision_s(phase)
+            if phase.start - blur_s <= end and (phase.end is None or start <= phase.end + blur_s):
+                yield phase
+
+    def _readings(self, time: float, pods: Iterable[str], uncertainty_s: float) -> list[float]:
+        """A moment, and that moment just before and at each start of a phase that it may lie on the other side of."""
+        readings = [time]
+        for pod in pods:
+            for phase in self._near(pod, time, time, self._blur_s.get(pod, 0.0) + uncertainty_s):
+                if abs(phase.start - time) <= _precision_s(phase) + uncertainty_s:
+                    readings += [nextafter(phase.start, -inf), phase.start]
+        return readings
 
 
-def _touches(phase: Phase, start: float, end: float) -> bool:
-    precision_s = phase.precision_ms / 1000
-    return phase.start - precision_s <= end and (phase.end is None or start <= phase.end + precision_s)
+def _timetable(ordered: Sequence[Upgrade]) -> tuple[list[float], list[int | None]]:
+    """Moments, and the upgrade under way from each on: of those that have not settled the one patched last."""
+    over = {upgrade.index: inf if upgrade.settled is None else upgrade.settled for upgrade in ordered}
+    moments = {upgrade.patched for upgrade in ordered} | {nextafter(end, inf) for end in over.values()}
+    turns, under_way, open_, ahead = sorted(moments), list[int | None](), list[int](), deque(ordered)
+    for moment in turns:
+        while ahead and ahead[0].patched <= moment:
+            open_.append(ahead.popleft().index)
+        while open_ and over[open_[-1]] < moment:
+            open_.pop()
+        under_way.append(open_[-1] if open_ else None)
+    return turns, under_way
+
+
+def _most_disturbed(places: Sequence[Place]) -> Place:
+    """The first that is in a back-off, else the first that is disturbed, else the first."""
+    rank = {"back-off": 0, **dict.fromkeys(DISTURBED[:1] + DISTURBED[2:], 1)}
+    return min(places, key=lambda place: rank.get(place.phase, 2))
+
+
+def _precision_s(phase: Phase) -> float:
+    return phase.precision_ms / 1000
 
 
 def _absences(pod: PodUpgrade) -> Iterator[tuple[float, float]]:
@@ -148,4 +209,4 @@ def flips(upgrade: Upgrade) -> Iterator[Flip]:
     for pod in upgrade.pods:
         for phase in pod.phases:
             if phase.name == "migration":
-                yield Flip(upgrade.index, pod.name, phase.start, phase.end, phase.precision_ms / 1000)
+                yield Flip(upgrade.index, pod.name, pod.to, phase.start, phase.end, _precision_s(phase))

@@ -23,7 +23,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from harness.record.ledger import SERVICE, AppLedger, Client, ClientFailure, FailureKind, LoadLedger, Ranges
+from harness.record.ledger import (
+    SERVICE,
+    AppLedger,
+    Client,
+    ClientFailure,
+    FailureKind,
+    LoadLedger,
+    Neighbour,
+    Ranges,
+)
 from harness.record.report import Traffic
 from harness.verdict import ranges
 
@@ -55,6 +64,8 @@ class Failed:
     seen: FailureKind | None = None
     in_flight: bool = False
     served_by: str | None = None
+    previous: Neighbour | None = None
+    following: Neighbour | None = None
 
 
 @dataclass
@@ -91,9 +102,8 @@ def reconcile(loads: Sequence[LoadLedger], apps: Mapping[str, AppLedger | None])
         _reconcile_client(
             _View.of(load, client, anywhere if client.pod == SERVICE else apps.get(client.pod)), result
         )
-    for connection in (connection for load in loads for connection in load.connections):
-        if connection.how == "closed":
-            result.traffic(connection.traffic_class).closed_connections += 1
+    for traffic_class, closed in _closed(loads).items():
+        result.traffic(traffic_class).closed_connections = closed
     result.unexpected = sum(
         ranges.count(
             ranges.minus(_executed(app, name), sent_to.get((pod, name)) or sent_to.get((SERVICE, name), []))
@@ -104,6 +114,16 @@ def reconcile(loads: Sequence[LoadLedger], apps: Mapping[str, AppLedger | None])
     )
     result.failed.sort(key=lambda failed: (failed.at, failed.client.name, failed.sequence))
     return result
+
+
+def _closed(loads: Sequence[LoadLedger]) -> Counter[str]:
+    """Connections that the server closed without a word, by class. Both records tell them; neither hides one."""
+    lives, counts = Counter[str](), Counter[str]()
+    for load in loads:
+        lives.update(one.traffic_class for one in load.connections if one.how == "closed")
+        for sockets in load.sockets:
+            counts[sockets.traffic_class] += sockets.closed
+    return lives | counts
 
 
 def _together(apps: Mapping[str, AppLedger | None]) -> AppLedger | None:
@@ -218,7 +238,14 @@ def _failed(view: _View) -> Iterator[Failed]:
     for sequence, seen in view.failures.items():
         detail = f"{seen.kind}: {seen.detail}{view.remark(sequence)}"
         one = failed(sequence, SEEN_BY_CLIENT[seen.kind], detail)
-        yield replace(one, ended=seen.ended, seen=seen.kind, served_by=seen.served_by)
+        yield replace(
+            one,
+            ended=seen.ended,
+            seen=seen.kind,
+            served_by=seen.served_by,
+            previous=seen.previous,
+            following=seen.following,
+        )
     for sequence in ranges.numbers(view.in_flight):
         detail = f"in flight when the traffic stopped{view.remark(sequence)}; send time estimated"
         one = failed(sequence, None, detail)

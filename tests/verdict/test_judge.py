@@ -6,7 +6,7 @@ import pytest
 
 from harness.record.report import ClassResult, Gate, Outcome, Scenario
 from harness.verdict import judge
-from harness.verdict.gates import tag
+from harness.verdict.changes import tag
 from tests.verdict import synthetic
 from tests.verdict.synthetic import START, Run
 
@@ -416,19 +416,6 @@ def test_claim_is_about_all_requests_together() -> None:
     assert made.requests == 2 * judged(small()).traffic.sent
     assert made.failed == 0
     assert made.upper_bound_95 == pytest.approx(3 / made.requests, rel=0.01)
-
-
-def test_profile_counts_classes_and_what_was_not_decided_as_skipped() -> None:
-    core = judge.profile([scenario("failed", post="failed", stream="inconclusive", h2="passed")]).core
-    assert core.result == "failed"
-    assert core.statistics == {"passed": 1, "failed": 1, "skipped": 1}
-    assert (core.failed, core.skipped) == (["failed/post"], ["failed/stream"])
-
-
-def test_skipped_core_case_is_not_conformant() -> None:
-    assert (
-        judge.profile([scenario("passed", post="passed"), scenario("skipped")]).core.result == "inconclusive"
-    )
 
 
 def test_pause_in_the_traffic_is_drawn_as_zero() -> None:

@@ -2,10 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.record.ledger import Slot
 from harness.verdict import latency
-from harness.verdict.phases import Phases
-from tests.verdict import synthetic
 
 
 def test_percentiles_of_a_thousand_latencies() -> None:
@@ -27,26 +24,12 @@ def test_percentiles_rise_up_to_the_maximum(counts: dict[int, int]) -> None:
     assert found.p50 <= found.p90 <= found.p99 <= found.p999 <= found.max == max(counts) / 1000
 
 
-@given(st.dictionaries(st.integers(1, 999), st.integers(1, 9), min_size=1), st.sampled_from([50.0, 99.0]))
-def test_quick_percentile_is_the_nearest_rank(counts: dict[int, int], percent: float) -> None:
+@given(st.dictionaries(st.integers(1, 999), st.integers(1, 9), min_size=1))
+def test_quick_percentiles_are_the_nearest_ranks(counts: dict[int, int]) -> None:
     values = sorted(value for value, count in counts.items() for _ in range(count))
-    rank = -(-len(values) * percent // 100)
-    assert latency.percentile_ms(counts, percent) == values[int(rank) - 1] / 1000
+    ranks = [-(-len(values) * percent // 100) for percent in (50, 99)]
+    assert latency.percentiles_ms(counts, (50, 99)) == [values[rank - 1] / 1000 for rank in ranks]
 
 
-def test_quick_percentile_of_nothing_is_none() -> None:
-    assert latency.percentile_ms({}, 99) is None
-
-
-def test_latencies_are_put_into_the_phase_in_the_middle_of_their_slot() -> None:
-    upgrade = synthetic.upgrade(1, 1000.0)
-    slots = [
-        Slot.model_validate({"at": at, "class": "post", "pod": "app-0", "latency_us": {value: 1}})
-        for at, value in [(999.0, 100), (1000.1, 200), (1000.5, 300), (1000.6, 500)]
-    ]
-    found = latency.by_phase(slots, Phases([upgrade]))
-    assert {phase: (of.count, of.max) for phase, of in found.items()} == {
-        "steady": (1, 0.1),
-        "upgrade": (1, 0.2),
-        "migration": (2, 0.5),
-    }
+def test_quick_percentiles_of_nothing_are_none() -> None:
+    assert latency.percentiles_ms({}, (50, 99)) == [None, None]

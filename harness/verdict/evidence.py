@@ -1,0 +1,225 @@
+"""Everything that gates look at, indexed so that a thousand upgrades cost a thousand times one. Knows no gate.
+
+A loss excuses nobody, with two exceptions (`Loss.excused`): a busy machine lets requests time out, whatever the
+sidecar does. So a request that merely timed out, or was in flight at the end, while its load generator was
+saturated or never stopped in order, is counted and shown, but makes its class inconclusive, not failed.
+And a connection that the Service's address refused while back-off left it without pods is the kubelet's
+(`Loss.of_kubelet`).
+Refused and reset connections elsewhere, wrong statuses, corrupted and duplicated requests are failures always: no load
+makes a sound sidecar do that. What the scenario itself brings about, it allows (`Loss.allowed`).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+
+from harness.record.ledger import SERVICE, SLOT_S, Client, Connection, LoadLedger, Saturation, Slot
+from harness.record.report import Traffic
+from harness.record.upgrade import PhaseName, Upgrade
+from harness.verdict.phases import Phases, Place
+from harness.verdict.reconcile import Failed, Reconciled
+from harness.verdict.requirements import Requirements
+
+MAX_LATE_FRACTION = 0.02  # above this the load was not the load that was asked for
+MAX_CPU_FRACTION = 0.95  # of one core; a worker has one, and above this its latencies are its own
+
+
+def saturated(saturation: Saturation) -> bool:
+    """The load generator could not keep its schedule, or was about not to."""
+    return saturation.late_fraction > MAX_LATE_FRACTION or saturation.cpu_fraction > MAX_CPU_FRACTION
+
+
+def pods_of(client: Client) -> tuple[str, ...]:
+    """Whom its requests need: the pod that executes them, and the one that they go through, if any."""
+    return (client.pod, client.via) if client.via not in (None, client.pod) else (client.pod,)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A failed request, the phase that it is put into, and what else was going on.
+
+    `without_endpoints`: back-off left a Service without pods meanwhile. `allowed`: why the scenario allows it.
+    `in_doubt`: its phase may as well be the one beside it.
+    """
+
+    request: Failed
+    place: Place
+    without_endpoints: bool = False
+    in_doubt: bool = False
+    allowed: str | None = None
+
+    @property
+    def of_kubelet(self) -> bool:
+        """The Service refused it for want of pods, which were in back-off.
+
+        Such a pod is not Ready and leaves the endpoints, and no sidecar can help it. A connection that was accepted
+        has come to a sidecar: what goes wrong on it is never the kubelet's.
+        """
+        request = self.request
+        refused = request.fate == "lost" and request.seen == "refused"
+        return self.without_endpoints and refused and request.client.pod == SERVICE
+
+    @property
+    def excused(self) -> bool:
+        """The machine may be to blame, or the kubelet is: see the module."""
+        request = self.request
+        if self.of_kubelet:
+            return True
+        undecided = request.fate in ("lost", "executed_unanswered") and (
+            request.in_flight or request.seen == "timeout"
+        )
+        return undecided and (saturated(request.worker.saturation) or request.worker.stopped is None)
+
+    @property
+    def counts(self) -> bool:
+        """It fails its class."""
+        return self.allowed is None and not self.excused
+
+
+class Pace:
+    """When the requests of one class were sent and ended, over all pods."""
+
+    def __init__(self, slots: Sequence[Slot]) -> None:
+        ordered = sorted(slots, key=lambda slot: slot.at)
+        self._at = [slot.at for slot in ordered]
+        self._sent = [0, *accumulate(slot.sent for slot in ordered)]
+        self._ended = [0, *accumulate(slot.ended for slot in ordered)]
+
+    def between(self, start: float, end: float | None) -> int:
+        """Requests surely sent or in flight between two moments: slots that straddle one count for nothing.
+
+        In flight are those sent up to the end of the slot that holds `start` and not ended by then.
+        """
+        first = bisect_right(self._at, start)
+        last = len(self._at) if end is None else bisect_right(self._at, end, key=lambda at: at + SLOT_S)
+        return self._sent[max(first, last)] - self._ended[first]
+
+
+class Lives:
+    """The long-lived connections of one class at one pod."""
+
+    def __init__(self, connections: Sequence[Connection]) -> None:
+        ordered = sorted(connections, key=lambda connection: connection.opened)
+        never, forever = float("-inf"), float("inf")
+        ends = (forever if one.ended is None else one.ended for one in ordered)
+        tellings = (never if one.told_at is None else one.told_at for one in ordered)
+        self._opened = [connection.opened for connection in ordered]
+        self._last_end = [never, *accumulate(ends, max)]
+        self._last_told = [never, *accumulate(tellings, max)]
+
+    def last_end(self, opened: float) -> float:
+        """When the last of those ended that were open at a moment or had been before; never: infinity."""
+        return self._last_end[bisect_right(self._opened, opened)]
+
+    def last_told(self, opened: float) -> float:
+        """When the last of those was told to close."""
+        return self._last_told[bisect_right(self._opened, opened)]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that gates look at. `locust_requests` is Locust's own total, where there is one.
+
+    `allowed_closes` counts for each class the connections that the scenario allows to be closed.
+    """
+
+    upgrades: Sequence[Upgrade]
+    loads: Sequence[LoadLedger]
+    reconciled: Reconciled
+    losses: Sequence[Loss]
+    requirements: Requirements
+    phases: Phases
+    allowed_closes: Mapping[str, int]
+    locust_requests: int | None = None
+
+    @cached_property
+    def slots(self) -> list[Slot]:
+        """All slots of all workers, in the order of their times."""
+        return sorted((slot for load in self.loads for slot in load.slots), key=lambda slot: slot.at)
+
+    @cached_property
+    def pace(self) -> dict[str, Pace]:
+        """For each class."""
+        slots: dict[str, list[Slot]] = {}
+        for slot in self.slots:
+            slots.setdefault(slot.traffic_class, []).append(slot)
+        return {name: Pace(of_class) for name, of_class in slots.items()}
+
+    @cached_property
+    def routes(self) -> dict[tuple[str, str], tuple[str, ...]]:
+        """For each class and executing pod: all pods that its requests need."""
+        routes: dict[tuple[str, str], dict[str, None]] = {}
+        for client in (client for load in self.loads for client in load.clients):
+            pods = dict.fromkeys(pods_of(client))
+            routes.setdefault((client.traffic_class, client.pod), {}).update(pods)
+        return {key: tuple(pods) for key, pods in routes.items()}
+
+    def route(self, slot: Slot) -> tuple[str, ...]:
+        """All pods that the requests of a slot need."""
+        return self.routes.get((slot.traffic_class, slot.pod), (slot.pod,))
+
+    @cached_property
+    def direct(self) -> dict[str, Slots]:
+        """For each pod: the slots of those whose requests need no other pod."""
+        slots: dict[str, list[Slot]] = {}
+        for slot in self.slots:
+            if slot.pod != SERVICE and len(self.route(slot)) == 1:
+                slots.setdefault(slot.pod, []).append(slot)
+        return {pod: Slots(of_pod) for pod, of_pod in slots.items()}
+
+    @cached_property
+    def latencies(self) -> dict[tuple[str, str, PhaseName], Counter[int]]:
+        """For each class, pod and phase, by the middle of the slot in which requests were sent: their latencies."""
+        found: dict[tuple[str, str, PhaseName], Counter[int]] = {}
+        for slot in self.slots:
+            if slot.latency_us:
+                place = self.phases.of_any(slot.at + SLOT_S / 2, self.route(slot))
+                key = slot.traffic_class, slot.pod, place.phase
+                found.setdefault(key, Counter()).update(slot.latency_us)
+        return found
+
+    @cached_property
+    def lives(self) -> dict[tuple[str, str], Lives]:
+        """For each class and pod, also one that connections only lead through."""
+        pods = {client.name: pods_of(client) for load in self.loads for client in load.clients}
+        found: dict[tuple[str, str], list[Connection]] = {}
+        for connection in (connection for load in self.loads for connection in load.connections):
+            for pod in pods.get(connection.client, (connection.pod,)):
+                found.setdefault((connection.traffic_class, pod), []).append(connection)
+        return {key: Lives(connections) for key, connections in found.items()}
+
+    @cached_property
+    def sent(self) -> int:
+        """Requests in all."""
+        return sum(traffic.sent for traffic in self.reconciled.classes.values())
+
+    def traffic(self, traffic_class: str) -> Traffic:
+        """The counts of a class."""
+        return self.reconciled.classes.get(traffic_class, Traffic())
+
+    def closed(self, traffic_class: str) -> int:
+        """Connections of a class that were closed without a word, and that nothing allows to be."""
+        return self.traffic(traffic_class).closed_connections - self.allowed_closes.get(traffic_class, 0)
+
+    @property
+    def saturated(self) -> bool:
+        """A load generator could not keep up."""
+        return any(saturated(load.saturation) for load in self.loads)
+
+
+class Slots:
+    """The slots of one pod in the order of their times."""
+
+    def __init__(self, slots: Sequence[Slot]) -> None:
+        self.all = slots
+        self._at = [slot.at for slot in slots]
+
+    def touching(self, start: float, end: float) -> Iterator[Slot]:
+        """Those that share a moment with a stretch of time."""
+        first, last = bisect_right(self._at, start - SLOT_S), bisect_left(self._at, end)
+        yield from self.all[first : max(first, last)]
