@@ -18,6 +18,7 @@ COMMANDS = {
     "run": "harness.cli.run",
     "cluster": "harness.cli.cluster",
     "images": "harness.cli.images",
+    "report": "harness.cli.report",
     "clean": "harness.cli.clean",
     "doctor": "harness.cli.doctor",
 }
