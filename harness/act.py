@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from math import inf
 
 from harness.errors import HotupgradeError
 from harness.record.ledger import AppLedger, LoadLedger
@@ -12,8 +11,7 @@ from harness.record.report import ClockOffset, Fault, Gate, LogLine, Outcome, Sc
 from harness.record.upgrade import Upgrade
 from harness.scenarios.catalogue import Turn
 from harness.verdict import judge
-from harness.verdict.allowances import Allowance
-from harness.verdict.gates import Requirements
+from harness.verdict.requirements import UNANSWERED, Allowance, Requirements
 
 
 @dataclass
@@ -22,7 +20,7 @@ class Act:
 
     `image` is what works now, in the reference that the cluster was given; `locust_requests` has one number for
     each lap; `unspoken` maps classes that the sidecar does not speak to how that was seen; `problems` says in
-    words which parts of the load generator were lost.
+    words which parts of the load generator were lost; `gone` are the pods that the scenario took away.
     """
 
     turn: Turn
@@ -38,6 +36,7 @@ class Act:
     clocks: list[ClockOffset] = field(default_factory=list)
     unspoken: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    gone: set[str] = field(default_factory=set)
     skipped: str = ""
     error: BaseException | None = None
 
@@ -65,6 +64,7 @@ class Act:
                 skipped_classes=self.unspoken,
                 checks=self.checks,
                 faults=self.faults,
+                gone=frozenset(self.gone),
             ),
             self._locust(),
             logs=self.logs,
@@ -97,12 +97,13 @@ class Act:
             Allowance(
                 why=allowed.why,
                 kinds=allowed.kinds,
+                fates=UNANSWERED | ({"errors"} if "status" in allowed.kinds else set()),
                 pods=None if allowed.everywhere or fault.pod is None else frozenset({fault.pod}),
                 start=fault.at,
                 end=fault.at + allowed.within_s,
             )
             for fault in self.faults
-        ] or [Allowance(why=allowed.why, kinds=allowed.kinds, pods=frozenset(), start=inf, end=inf)]
+        ]
 
     def _outcome(self, judged: Scenario) -> tuple[Outcome, str | None]:
         """What it comes to when something ended it early; failures that were seen by then stay in the record."""

@@ -186,6 +186,7 @@ class Player:
         ]
         name = (under_way or list(self._driver.names))[0]
         self._driver.dismiss(name)
+        self._act.gone.add(name)
         self._act.fault("pod deleted", pod=name)
         with calling(f"delete pod {name}"):
             CoreV1Api(self._api).delete_namespaced_pod(

@@ -46,9 +46,11 @@ from harness.traffic.ui import Ui
 from harness.traffic.workload import APP_IMAGE, LOADGEN_IMAGE, trial_pods
 from harness.upgrade import sidecarset
 from harness.upgrade.evidence import Evidence, told
-from harness.verdict.gates import Requirements
+from harness.verdict.requirements import Requirements
 from harness.workload import OwnApplication, Workload
 
+KEPT = ("keep-alive", "idle-keep-alive", "post", "pipelined", "websocket", "connect", "h2")
+"""Classes whose connections the extended profile promises to keep."""
 REFERENCE = "sidecar"  # the repository of the kit's own sidecar, for which it has releases with faults
 
 
@@ -229,7 +231,8 @@ class _Run:
             app_ledger=options.target is None,
             profile=scenario.profile,
             description=scenario.description,
-            expects="settled" if scenario.upgrades else "nothing",
+            expects=scenario.expects,
+            keeps_connections=KEPT if scenario.profile == "extended" else (),
         )
         return Act(turn, requirements, image=subject.image)
 

@@ -22,6 +22,7 @@ from harness.record.upgrade import PodEvent, PodUpgrade, Upgrade
 from harness.redact import MARK, Redaction, is_secret
 from harness.report import files
 from harness.run import Result, RunOptions, execute
+from harness.scenarios.catalogue import SCENARIOS, Turn
 from harness.site import Site
 from harness.verdict.gates import Requirements
 
@@ -225,6 +226,7 @@ def test_no_file_of_a_report_and_no_line_of_the_summary_holds_a_secret(
         "report.json": [],
         "summary.md": [],
         "junit.xml": [],
+        "badge.svg": [],
         "report.html": [],
     }
     assert told(terminal.getvalue()) == []
@@ -262,7 +264,7 @@ def test_the_line_about_input_that_a_cluster_refuses_holds_no_secret(options: Ru
 def test_a_report_of_a_run_that_an_error_ended_holds_no_secret(options: RunOptions) -> None:
     result = run(options, RuntimeError(SAID))
     assert result.report.outcome == "inconclusive"
-    assert [told(file.read_text()) for file in result.folder.iterdir()] == [[], [], [], []]
+    assert [told(file.read_text()) for file in result.folder.iterdir()] == [[]] * 5
 
 
 def test_a_secret_that_is_a_word_of_the_report_does_not_break_it(options: RunOptions, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ COMMANDS = {
     "scenarios": "harness.cli.scenarios",
     "cluster": "harness.cli.cluster",
     "images": "harness.cli.images",
+    "report": "harness.cli.report",
     "clean": "harness.cli.clean",
     "doctor": "harness.cli.doctor",
 }

@@ -50,6 +50,7 @@ class PodUpgrade(Record):
     from_: str = Field(alias="from")
     to: str
     working: str
+    dismissed: bool = Field(default=False, description="the scenario took the pod away meanwhile")
     phases: list[Phase] = []
     events: list[PodEvent] = []
 
@@ -64,3 +65,10 @@ class Upgrade(Record):
     settled: Time | None = None
     expect: Expectation = "settled"
     pods: list[PodUpgrade] = []
+
+    @property
+    def flipped(self) -> list[PodUpgrade]:
+        """The pods that had to change their sidecars: a halted upgrade has none, and a roll-back not all."""
+        if self.expect != "settled":
+            return []
+        return [pod for pod in self.pods if not pod.dismissed and (pod.phases or self.settled is None)]

@@ -6,26 +6,36 @@ Each file appears whole or not at all; report.json comes first, so that a killed
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from harness.errors import InputError
 from harness.record.report import Report
-from harness.report import junit, page, summary
+from harness.report import badge, junit, page, summary
 
 RECORD = "report.json"
+DRAWINGS: dict[str, Callable[[Report], str]] = {
+    "summary.md": summary.markdown,
+    "junit.xml": junit.xml,
+    "badge.svg": badge.svg,
+    "report.html": page.html,
+}
 
 
 def write(report: Report, folder: Path) -> Path:
     """Writes a report's files, points `latest` beside the folder at it, and returns the record's path."""
     folder.mkdir(parents=True, exist_ok=True)
     _replace(folder / RECORD, report.model_dump_json(indent=1) + "\n")
-    _replace(folder / "summary.md", summary.markdown(report))
-    _replace(folder / "junit.xml", junit.xml(report))
-    _replace(folder / "report.html", page.html(report))
+    draw(report, folder)
     _point(folder.parent / "latest", folder.name)
     return folder / RECORD
+
+
+def draw(report: Report, folder: Path) -> list[Path]:
+    """Writes what is drawn from the record, and returns where it is."""
+    return [_replace(folder / name, of_report(report)) for name, of_report in DRAWINGS.items()]
 
 
 def read(path: Path) -> Report:
@@ -46,10 +56,11 @@ def read(path: Path) -> Report:
         raise InputError(f"{path}: not UTF-8 text; give an unchanged {RECORD}") from error
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, text: str) -> Path:
     draft = path.with_name(f".{path.name}.part")
     draft.write_text(text, encoding="utf-8")
     os.replace(draft, path)
+    return path
 
 
 def _point(link: Path, target: str) -> None:

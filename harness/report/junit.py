@@ -9,6 +9,8 @@ import junitparser
 from junitparser import JUnitXml, TestCase, TestSuite
 
 from harness.record.report import Failure, Outcome, Report, Scenario
+from harness.report import words
+from harness.report.figures import first
 
 SHOWN_FAILURES = 20  # in a case's text; the rest is in report.json
 FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # what XML 1.0 cannot hold
@@ -30,24 +32,28 @@ def xml(report: Report) -> str:
 
 
 def _suite(scenario: Scenario) -> TestSuite:
-    suite = TestSuite(scenario.name)
+    name_of = words.name(scenario)
+    suite = TestSuite(name_of)
     for name, result in scenario.classes.items():
         failures = [failure for failure in scenario.failures if failure.traffic_class == name]
-        suite.add_testcase(
-            _case(f"class {name}", scenario.name, result.outcome, result.reason, _listed(failures))
-        )
+        suite.add_testcase(_case(f"class {name}", name_of, result.outcome, result.reason, _listed(failures)))
     for gate in scenario.gates:
         observed = f"required {gate.required}; observed {gate.observed}"
-        suite.add_testcase(_case(f"gate {gate.name}", scenario.name, gate.outcome, observed))
-    if not (scenario.classes or scenario.gates):
-        suite.add_testcase(_case("scenario", scenario.name, scenario.outcome, scenario.reason))
+        suite.add_testcase(_case(f"gate {gate.name}", name_of, gate.outcome, observed))
+    told = [of_class.outcome for of_class in scenario.classes.values()]
+    if scenario.outcome not in (
+        *told,
+        *(gate.outcome for gate in scenario.gates),
+    ):  # no class and no gate says what came of the whole
+        suite.add_testcase(_case("scenario", name_of, scenario.outcome, scenario.reason))
     return suite
 
 
 def _listed(failures: Sequence[Failure]) -> str:
     lines = [
         f"{one.client}-{one.sequence} at {one.pod}, {one.phase}: {one.kind}: {one.detail}"
-        for one in failures[:SHOWN_FAILURES]
+        + (f" (allowed: {one.allowed})" if one.allowed else "")
+        for one in first(failures, SHOWN_FAILURES)
     ]
     if len(failures) > SHOWN_FAILURES:
         lines.append(f"and {len(failures) - SHOWN_FAILURES:,} more in report.json")

@@ -1,4 +1,7 @@
-"""report.html: one file that needs no network. Fills the template; knows nothing of files and of verdicts."""
+"""report.html: one file that needs no network. Fills the template; knows nothing of files and of verdicts.
+
+Without JavaScript everything but the time line and the filters is there: the script adds, it does not make.
+"""
 
 from __future__ import annotations
 
@@ -8,27 +11,35 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
-from harness.record.report import Report
-from harness.record.upgrade import PhaseName
-from harness.report import charts, words
+from harness.record.report import Outcome, Report
+from harness.report import tables, words
+from harness.report.figures import figures, first
 
-TEMPLATE = "template.html"
-SHOWN_FAILURES = 500  # rows that a browser lays out at once; the rest is in report.json
-PHASES: tuple[PhaseName, ...] = ("steady", "upgrade", "back-off", "migration", "reset", "settled")
+SCRIPTS = ("timeline.js", "failures.js", "page.js")
+SHOWN_FAILURES = 50  # rows of a scenario in the page's own text; the script shows more
+SHOWN_UPGRADES = 30
+SOUGHT: tuple[Outcome, ...] = ("failed", "interrupted", "inconclusive")
 COUNTS = {
     "sent": "sent",
     "answered": "answered",
     "failed": "failed",
     "lost": "lost",
-    "executed_unanswered": "executed, unanswered",
+    "executed_unanswered": "unanswered",
     "errors": "errors",
     "corrupted": "corrupted",
     "duplicated": "duplicated",
-    "closed_connections": "idle closed",
 }
 """Columns of the table of classes: field -> heading."""
+SOCKETS = {
+    "opened": "opened",
+    "reused": "reused",
+    "told": "told",
+    "goaway": "GOAWAY",
+    "closed": "idle closed",
+    "broken": "broken",
+}
+"""The same of its connections."""
 
 
 def html(report: Report) -> str:
@@ -40,26 +51,36 @@ def html(report: Report) -> str:
         "clock": words.clock,
         "moment": words.moment,
         "ms": words.milliseconds,
-        "duration": words.duration,
+        "seconds": words.seconds,
+        "count": "{:,}".format,
     }
-    template = environment.from_string(
-        resources.files("harness.report").joinpath(TEMPLATE).read_text(encoding="utf-8")
-    )
-    figures = [charts.timeline(scenario) for scenario in report.scenarios]
-    return template.render(
+    return environment.from_string(_text("template.html")).render(
         report=report,
         words=words,
-        phases=PHASES,
+        tables=tables,
         counts=COUNTS,
+        sockets=SOCKETS,
         shown_failures=SHOWN_FAILURES,
-        phase_colours=charts.PHASE_COLOURS,
-        bins=[charts.bin_seconds(scenario.timeline) for scenario in report.scenarios],
-        figures=[_json(figure) if figure else None for figure in figures],
-        plotly=Markup(get_plotlyjs()) if any(figures) else None,
+        shown_upgrades=SHOWN_UPGRADES,
+        first=first,
+        opened=_opened(report),
+        style=Markup(_text("page.css")),
+        script=Markup("\n".join(map(_text, SCRIPTS))),
+        data=_json(figures(report)),
     )
 
 
-def _json(figure: dict[str, Any]) -> Markup:
+def _opened(report: Report) -> int:
+    """Which scenario a reader wants to see: the first that failed, else that was not decided, else the first."""
+    outcomes = [scenario.outcome for scenario in report.scenarios]
+    return next((outcomes.index(sought) for sought in SOUGHT if sought in outcomes), 0)
+
+
+def _text(name: str) -> str:
+    return resources.files("harness.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _json(data: list[dict[str, Any]]) -> Markup:
     """JSON that cannot end the script element which holds it."""
-    text = json.dumps(figure, separators=(",", ":")).replace("<", "\\u003c")
-    return Markup(text)
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return Markup(text.replace("<", "\\u003c"))

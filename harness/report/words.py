@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import ROUND_UP, Context, Decimal
 
-from harness.record.report import Report, Scenario
-from harness.record.upgrade import Phase
+from harness.record.report import ProfileName, ProfileResult, Report, Scenario
 
 HEADLINE = {
     "passed": "Passed",
@@ -22,24 +23,78 @@ EMBEDDED = (
 )
 
 
+PROFILES: dict[ProfileName, str] = {
+    "core": "what every sidecar owes",
+    "extended": "per feature that it has",
+    "resilience": "under faults",
+}
+
+
 def claim(report: Report) -> str:
     """What the run says about the failure rate, in one sentence."""
     made = report.claim
     if not made.requests:
         return "No request was sent, so nothing is known about the failure rate."
+    counted = [scenario for scenario in report.scenarios if not scenario.allowance]
+    apart = len(report.scenarios) - len(counted)
     bound = f"failure rate below {rate(made.upper_bound_95)} at 95 % confidence"
-    during = ", ".join(dict.fromkeys(map(upgrades, report.scenarios)))
-    return f"{made.failed:,} of {made.requests:,} requests failed over {during}; {bound}."
+    return (
+        f"{made.failed:,} of {made.requests:,} requests failed over {over(counted)}; {bound}"
+        + (f" ({number(apart, 'scenario')} with an allowance left out)" if apart else "")
+        + "."
+    )
+
+
+def over(scenarios: Sequence[Scenario]) -> str:
+    """All their upgrades, e.g. `40 hot upgrades and 1 cold upgrade of 1 to 5 pods in 9 scenarios`."""
+    kinds: Counter[str] = Counter()
+    for scenario in scenarios:
+        kinds[f"{kind_of_upgrade(scenario)} upgrade".strip()] += len(scenario.upgrades)
+    if not kinds.total():
+        return "no upgrade"
+    pods = [count for count in map(pods_of, scenarios) if count]
+    few, many = min(pods, default=0), max(pods, default=0)
+    several = f" in {number(len(scenarios), 'scenario')}" if len(scenarios) > 1 else ""
+    upgraded = " and ".join(number(count, kind) for kind, count in kinds.items() if count)
+    return f"{upgraded} of {'' if few == many else f'{few:,} to '}{number(many, 'pod')}{several}"
+
+
+def conformance(report: Report) -> str:
+    """What a badge says: `conformant core + extended` only if all that was run passed, and core was among it."""
+    if report.outcome != "passed":
+        return report.outcome
+    parts = [name for name, part in profiles(report) if part.result == "passed"]
+    return f"conformant {' + '.join(parts)}" if "core" in parts else "inconclusive"
+
+
+def profiles(report: Report) -> Iterator[tuple[ProfileName, ProfileResult]]:
+    """The parts of the profile that were run."""
+    of_report = report.profile
+    yield "core", of_report.core
+    if of_report.extended:
+        yield "extended", of_report.extended
+    if of_report.resilience:
+        yield "resilience", of_report.resilience
 
 
 def upgrades(scenario: Scenario) -> str:
     """How many upgrades of what kind of how many pods, e.g. `5 hot upgrades of 2 pods`."""
-    count = len(scenario.upgrades)
-    pods = len({pod.name for upgrade in scenario.upgrades for pod in upgrade.pods})
-    kind = f"{kind_of_upgrade(scenario)} upgrade".strip()
-    if not count:
-        return "no upgrade"
-    return f"{count} {kind}{'' if count == 1 else 's'} of {pods} pod{'' if pods == 1 else 's'}"
+    return over([scenario])
+
+
+def pods_of(scenario: Scenario) -> int:
+    """How many pods were upgraded."""
+    return len({pod.name for upgrade in scenario.upgrades for pod in upgrade.pods})
+
+
+def name(scenario: Scenario) -> str:
+    """Its name, and which repetition it is from the second on."""
+    return scenario.name if scenario.repetition == 1 else f"{scenario.name} #{scenario.repetition}"
+
+
+def number(count: int, noun: str) -> str:
+    """`1 pod`, `1,204 pods`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def kind_of_upgrade(scenario: Scenario) -> str:
@@ -79,8 +134,11 @@ def milliseconds(value: float) -> str:
     return f"{value:,.{digits}f} ms"
 
 
-def duration(phase: Phase) -> str:
-    """How long a phase lasted."""
-    if phase.end is None:
-        return "not seen to end"
-    return f"{(phase.end - phase.start) * 1000:,.0f} ms"
+def seconds(value: float) -> str:
+    """A length of time in its own unit: `836 ms`, `3.1 s`, `14 min 2 s`."""
+    if value < 1:
+        return milliseconds(value * 1000)
+    if value < 100:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes:,} min {rest} s"

@@ -73,6 +73,13 @@ class Scenario:
         )
 
     @property
+    def expects(self) -> Literal["settled", "nothing", "any"]:
+        """What its upgrades come to: they settle; there are none, and nothing happens; they are all meant to halt."""
+        if self.upgrades:
+            return "settled"
+        return "any" if any(isinstance(step, Begin) for step in self.steps) else "nothing"
+
+    @property
     def images(self) -> list[str]:
         """The references that its steps name themselves."""
         named = [step.to for step in self.steps if isinstance(step, Upgrade | Begin)]

@@ -7,7 +7,7 @@ the pods by seconds and add nothing. Knows nothing of what a sidecar does, nor b
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -48,9 +48,14 @@ class Rollout:
     stepped: float
     expect: Expectation
     settled: float | None = None
+    dismissed: set[str] = field(default_factory=set)
 
     def record(self) -> Upgrade:
         """What is known so far."""
+        pods = [
+            phases.record().model_copy(update={"dismissed": name in self.dismissed})
+            for name, phases in self.pods.items()
+        ]
         return Upgrade.model_validate(
             {
                 "index": self.step.index,
@@ -59,7 +64,7 @@ class Rollout:
                 "patched": self.patched,
                 "settled": self.settled,
                 "expect": self.expect,
-                "pods": [phases.record() for phases in self.pods.values()],
+                "pods": pods,
             }
         )
 
@@ -176,6 +181,8 @@ class Driver:
     def dismiss(self, name: str) -> None:
         """The pod may go away: nothing is waited for there any more."""
         self._names.remove(name)
+        if self._rollout:
+            self._rollout.dismissed.add(name)
 
     # ----------------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,11 @@ def upgrades_settled(evidence: Evidence) -> Finding | None:
     if requirements.expects == "nothing":
         return None
     required = f"{upgrades} of {pods} pods each"
-    settled = [upgrade for upgrade in evidence.upgrades if upgrade.settled is not None]
+    settled = [
+        upgrade
+        for upgrade in evidence.upgrades
+        if upgrade.settled is not None and upgrade.expect == "settled"
+    ]
     partial = [upgrade for upgrade in settled if len(upgrade.pods) < pods]
     observed = f"{len(settled)} settled"
     if requirements.expects == "any":
@@ -67,7 +71,7 @@ def versions_answered(evidence: Evidence) -> Finding:
     values = {value for of_pod in answered.values() for value in of_pod.all}
     if not values:
         return Finding("inconclusive", required, f"no answer has the header {header}")
-    pods = [(upgrade, pod) for upgrade in evidence.upgrades for pod in upgrade.pods]
+    pods = [(upgrade, pod) for upgrade in evidence.upgrades for pod in upgrade.flipped]
     images = {*evidence.requirements.alternates, *(image for _, pod in pods for image in (pod.from_, pod.to))}
     by_tag = not values.isdisjoint(map(tag, images))
     lacking = []

@@ -33,8 +33,14 @@ def connections_across_flips(evidence: Evidence) -> Finding:
         return Finding("skipped", required, "the scenario asks for no flip")
     if not classes:
         return Finding("skipped", required, "no such class was asked for")
-    seen = [flip for upgrade in evidence.upgrades for flip in flips(upgrade)]
-    expected = sum(len(upgrade.pods) for upgrade in evidence.upgrades)
+    awaited = {(upgrade.index, pod.name) for upgrade in evidence.upgrades for pod in upgrade.flipped}
+    seen = [
+        flip
+        for upgrade in evidence.upgrades
+        for flip in flips(upgrade)
+        if (flip.upgrade, flip.pod) in awaited
+    ]
+    expected = len(awaited)
     lacking = [(name, flip) for name in classes for flip in seen if not _crossed(evidence, name, flip)]
     observed = f"{len(seen) * len(classes) - len(lacking)} of {expected * len(classes)}"
     if lacking:

@@ -65,6 +65,8 @@ class Requirements:
     checks: Sequence[Gate] = ()
     budget: Budget | None = None
     keeps_connections: Sequence[str] = ()
+    gone: frozenset[str] = frozenset()
+    """Pods that the scenario took away, and their ledgers with them."""
 
     @property
     def required(self) -> list[str]:

@@ -32,6 +32,7 @@ def requests_in_upgrades(evidence: Evidence) -> Finding:
         (name, upgrade.index): evidence.pace.get(name, Pace([])).between(*window(upgrade))
         for name in requirements.required
         for upgrade in evidence.upgrades
+        if upgrade.flipped
     }
     few = {key: count for key, count in counts.items() if count < fewer.get(key[0], usual)}
     observed = f"{min(counts.values(), default=0):,} or more"

@@ -227,7 +227,7 @@ def test_a_client_that_waits_for_its_next_time_stops_soon(serve: Serve) -> None:
         CLASSES["keep-alive"], serve(answers()), client, kept.punctuality, "", lambda *_: over.set()
     )
     begin = monotonic()
-    one.run(begin, 100.0, over.is_set)
+    one.run(count(begin, 100.0), over.is_set)
     assert client.sent == 1
     assert monotonic() < begin + 10
 

@@ -8,7 +8,7 @@ from harness.record.report import Report
 from harness.report import files
 from tests.report import example
 
-NAMES = ["junit.xml", "report.html", "report.json", "summary.md"]
+NAMES = ["badge.svg", "junit.xml", "report.html", "report.json", "summary.md"]
 
 
 def test_all_files_are_written_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -25,6 +25,16 @@ def test_latest_points_at_the_newest(tmp_path: Path) -> None:
     assert files.read(tmp_path / "latest").outcome == "interrupted"
 
 
+def test_drawings_are_made_anew_and_the_record_stays(tmp_path: Path) -> None:
+    record = files.write(example.small(), tmp_path / "run")
+    before = record.read_bytes()
+    for name in files.DRAWINGS:
+        (record.parent / name).unlink()
+    drawn = files.draw(files.read(record), record.parent)
+    assert sorted(path.name for path in drawn) == [name for name in NAMES if name != files.RECORD]
+    assert record.read_bytes() == before
+
+
 def test_folder_named_latest_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "latest").mkdir()
     with pytest.raises(InputError, match="latest: cannot be pointed at run-1; remove what is there"):
@@ -32,7 +42,7 @@ def test_folder_named_latest_is_not_touched(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "run-1"]
 
 
-@pytest.mark.parametrize("report", [example.small(), example.interrupted(), example.report([])])
+@pytest.mark.parametrize("report", [example.small(), example.interrupted(), example.crashed()])
 def test_what_was_written_is_read_again(tmp_path: Path, report: Report) -> None:
     read = files.read(files.write(report, tmp_path / "run"))
     assert read == report

@@ -26,14 +26,25 @@ def test_schema_is_a_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(schema.schema())
 
 
-@pytest.mark.parametrize("report", [example.small(), example.interrupted(), example.report([example.cold()])])
+@pytest.mark.parametrize("report", [example.several(), example.interrupted(), example.crashed()])
 def test_reports_meet_the_schema(report: Any) -> None:
     jsonschema.validate(json.loads(report.model_dump_json()), schema.schema())
 
 
-def test_unknown_outcome_is_rejected() -> None:
+@pytest.mark.parametrize("place", ["run", "scenario", "class", "gate", "profile"])
+def test_unknown_outcome_is_rejected(place: str) -> None:
     spoiled = document()
-    spoiled["scenarios"][0]["classes"]["post"]["outcome"] = "nearly"
+    scenario = spoiled["scenarios"][0]
+    holders = {
+        "run": spoiled,
+        "scenario": scenario,
+        "class": scenario["classes"]["post"],
+        "gate": scenario["gates"][0],
+    }
+    if place == "profile":
+        spoiled["profile"]["core"]["result"] = "nearly"
+    else:
+        holders[place]["outcome"] = "nearly"
     with pytest.raises(jsonschema.ValidationError, match="'nearly' is not one of"):
         jsonschema.validate(spoiled, schema.schema())
 
