@@ -22,6 +22,7 @@ from loadtests.settings import Settings
 from loadtests.shapes import Arrivals
 
 GOLDEN = 0.618033988749895  # its multiples spread any number of clients evenly over an interval
+BETWEEN = 0.414213562373095  # keeps the clients of one worker apart from those of the next
 
 
 class Worker:
@@ -83,7 +84,7 @@ class Worker:
 
     def _arrivals(self, traffic: TrafficClass, number: int) -> Arrivals:
         """One client's; the shape begins with the test for all."""
-        start, phase = self.ledger.started - ledger.CLOCK_OFFSET_S, number * GOLDEN % 1
+        start, phase = self.ledger.started - ledger.CLOCK_OFFSET_S, (number * GOLDEN + self.index * BETWEEN) % 1
         shape, interval_s = self.settings.shape_of(traffic), self.settings.interval_s(traffic)
         return Arrivals(shape, interval_s, phase, start, monotonic())
 
