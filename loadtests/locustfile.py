@@ -10,7 +10,7 @@ import gevent
 import locust
 from locust import runners
 
-from loadtests import endpoint, ledger, settings, upgrades, users
+from loadtests import endpoint, ledger, master, settings, users
 
 # A machine that stalls for some seconds must not end the test: Locust's master stops it when the last worker
 # missed three beats of a second. A worker that is really gone has lost its ledger, and that is noticed.
@@ -38,7 +38,7 @@ def on_init(environment: Any, runner: Any, web_ui: Any, **_: Any) -> None:
             {"/stop": lambda: stop(runner)},
         )
     elif web_ui is not None:
-        upgrades.add_to(web_ui)
+        master.add_to(web_ui)
 
 
 def outlive_master(runner: Any) -> None:

@@ -22,8 +22,8 @@ from loadtests.settings import Settings
 from loadtests.shapes import Arrivals
 
 GOLDEN = 0.618033988749895  # its multiples spread any number of clients evenly over an interval
-
-SPREAD_S = 2.0  # within which every client begins, also those whose requests last for longer
+BETWEEN = 0.414213562373095  # keeps the clients of one worker apart from those of the next
+SPREAD_S = 2.0  # within which every client of a class begins whose requests last for longer
 
 
 class Worker:
@@ -87,7 +87,9 @@ class Worker:
     def _arrivals(self, traffic: TrafficClass, number: int) -> Arrivals:
         """One client's; the shape begins with the test for all."""
         start, interval_s = self.ledger.started - ledger.CLOCK_OFFSET_S, self.settings.interval_s(traffic)
-        phase = number * GOLDEN % 1 * min(1.0, SPREAD_S / interval_s)
+        phase = (number * GOLDEN + self.index * BETWEEN) % 1
+        if traffic.lasts_s:
+            phase *= min(1.0, SPREAD_S / interval_s)
         return Arrivals(self.settings.shape_of(traffic), interval_s, phase, start, monotonic())
 
     def _beat(self) -> None:

@@ -200,10 +200,8 @@ class Load:
         return [ledger for ledger, _ in found if ledger]
 
     def locust_stats(self) -> LocustStats:
-        """What Locust counted. Its master caches the answer for 2 s: ask once, after `stop`."""
-        answer = json.loads(self._ask_master("GET", "/stats/requests", self.timeouts.call))
-        total = next(entry for entry in answer["stats"] if entry["name"] == "Aggregated")
-        return LocustStats(total["num_requests"], total["num_failures"])
+        """What Locust counted, after `stop`; ClusterError where its master is lost."""
+        return LocustStats(**json.loads(self._ask_master("GET", "/totals", self.timeouts.call)))
 
     def _create_config_map(self) -> None:
         api: Any = CoreV1Api(self._client)  # its types refuse manifests that are plain dictionaries

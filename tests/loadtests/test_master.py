@@ -1,4 +1,4 @@
-"""The tab in Locust's web UI, without Locust: what it adds is a Flask application's."""
+"""What the master's web server has beside Locust's own, without Locust: routes of a Flask application."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -7,18 +7,20 @@ import pytest
 from flask import Flask, jsonify
 from flask.testing import FlaskClient
 
-from loadtests import upgrades
+from loadtests import master
 
 ROW = {"pod": "app-a", "upgrade": "1", "phase": "migration", "since": "12:00:03"}
 
 
 @pytest.fixture
 def web_ui() -> Any:
-    app = Flask("locust")
+    app = Flask(__name__)
     app.add_url_rule("/stats/requests", "stats", lambda: jsonify({"stats": [1]}))
     app.add_url_rule("/tasks", "tasks", lambda: jsonify({"per_class": {}}))
-    made = SimpleNamespace(app=app, template_args={"version": "2"})
-    upgrades.add_to(made)
+    total = SimpleNamespace(num_requests=7, num_failures=2)
+    environment = SimpleNamespace(runner=SimpleNamespace(stats=SimpleNamespace(total=total)))
+    made = SimpleNamespace(app=app, template_args={"version": "2"}, environment=environment)
+    master.add_to(made)
     return made
 
 
@@ -49,3 +51,7 @@ def test_the_rows_posted_last_are_all_that_is_shown(client: FlaskClient) -> None
     client.post("/phases", json=[{**ROW, "phase": "settled"}])
     (shown,) = client.get("/stats/requests").json["extended_stats"]  # type: ignore[index]
     assert [row["phase"] for row in shown["data"]] == ["settled"]
+
+
+def test_the_totals_are_locusts(client: FlaskClient) -> None:
+    assert client.get("/totals").json == {"requests": 7, "failures": 2}
