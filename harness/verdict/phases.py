@@ -179,7 +179,7 @@ def _absences(pod: PodUpgrade) -> Iterator[tuple[float, float]]:
     The kubelet calls the pod Ready only when what it delayed works, which is later than its start. A container that
     ends again in between has itself to blame for what follows.
     """
-    for phase, after in zip(pod.phases, [*pod.phases[1:], None], strict=True):
+    for phase, after in zip_longest(pod.phases, pod.phases[1:]):
         if phase.name != "back-off":
             continue
         over = inf if phase.end is None else phase.end
