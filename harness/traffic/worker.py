@@ -18,7 +18,7 @@ from harness.traffic.kept import Kept
 from harness.traffic.pod import Pod
 from harness.traffic.proxy import Method, PodPort
 
-KEEP_EVERY_S = 10.0  # its recent ledger spans 25 s: one may be missed
+KEEP_EVERY_S = 10.0  # its recent ledger spans 15 s
 
 LedgerT = TypeVar("LedgerT", LoadLedger, AppLedger)
 
