@@ -16,6 +16,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from math import inf, nextafter
 
 from harness.record.upgrade import Phase, PhaseName, PodUpgrade, Upgrade
