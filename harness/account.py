@@ -94,10 +94,10 @@ class Account:
         """What the run comes to, also when something ended it early."""
         judged = judge.overall(scenarios)
         error = self.error
-        if error is None:
+        if error is None or (judged == "failed" and isinstance(error, HotupgradeError)):
             return judged, _reason(scenarios, judged)
         if isinstance(error, HotupgradeError):
-            return "failed" if judged == "failed" else "inconclusive", str(error)
+            return "inconclusive", str(error)  # all lines: events and logs
         if isinstance(error, Exception):
             return "inconclusive", f"{type(error).__name__}: {error}"
         return "interrupted", "ended by a signal"

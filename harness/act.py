@@ -10,6 +10,7 @@ from harness.record.ledger import AppLedger, LoadLedger
 from harness.record.report import ClockOffset, Fault, Gate, LogLine, Outcome, Scenario
 from harness.record.upgrade import Upgrade
 from harness.scenarios.catalogue import Turn
+from harness.upgrade.driver import UpgradeTimeout
 from harness.verdict import judge
 from harness.verdict.requirements import UNANSWERED, Allowance, Requirements
 
@@ -112,6 +113,8 @@ class Act:
             return judged.outcome, judged.reason
         if judged.outcome == "failed":
             return "failed", judged.reason
+        if isinstance(self.error, UpgradeTimeout) and self.error.of_sidecar:
+            return "failed", str(self.error)
         if isinstance(self.error, HotupgradeError):
             return "inconclusive", str(self.error)  # all lines: events and logs
         if isinstance(self.error, Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import singledispatchmethod
+from statistics import median
 
 from kubernetes.client import ApiClient, CoreV1Api
 
@@ -27,6 +28,7 @@ from harness.upgrade.step import Step as UpgradeStep
 from harness.workload import Workload
 
 NOWHERE = "hotupgrade-no-such-tag"
+MORE_DESCRIPTORS, FEW_DESCRIPTORS = 1.2, 20  # what connections that come and go make of the same load
 LAP_INDEX = 1000  # a lap makes fewer upgrades than that: no alias comes twice in a run
 
 
@@ -56,6 +58,7 @@ class Player:
         self._waits = act.turn.scenario.waits
         self._target = act.image  # of the last upgrade that was begun
         self._added = 0
+        self._descriptors: dict[str, list[int]] = {}  # by image, at any pod
 
     def play(self, script: Sequence[steps.Step]) -> None:
         """All steps, in order; ClusterError and what it knows as such."""
@@ -63,6 +66,8 @@ class Player:
             self._do(step)
         if self._added:
             self._hold_added()
+        if self._descriptors:
+            self._hold_descriptors()
 
     @singledispatchmethod
     def _do(self, step: object) -> None:
@@ -219,6 +224,20 @@ class Player:
                 )
 
     @_do.register
+    def _(self, step: steps.Descriptors) -> None:
+        for name in self._driver.names:
+            done = execute(
+                self._stage.cluster.client(),
+                self._stage.namespace,
+                name,
+                self._working(name),
+                ("/bin/sh", "-c", "ls /proc/1/fd | wc -l"),
+                self._waits.exec_s,
+            )
+            if done.code == 0 and done.output.strip().isdigit():
+                self._descriptors.setdefault(release(self._act.image), []).append(int(done.output))
+
+    @_do.register
     def _(self, step: steps.Slow) -> None:
         for name in self._driver.names:
             self._act.fault("application slowed down", pod=name, detail=f"{step.milliseconds} ms")
@@ -238,6 +257,18 @@ class Player:
         empty = subject.empty_image
         return next(
             name for name in subject.containers if empty is None or not view.containers[name].wants(empty)
+        )
+
+    def _hold_descriptors(self) -> None:
+        """Images that work alike under the same load need about as many open files."""
+        medians = {image: median(counts) for image, counts in self._descriptors.items()}
+        least = min(medians.values())
+        leaking = max(medians.values()) > max(least * MORE_DESCRIPTORS, least + FEW_DESCRIPTORS)
+        self._act.check(
+            "descriptors",
+            f"no image holds over {MORE_DESCRIPTORS:g} times and {FEW_DESCRIPTORS} more than another",
+            ", ".join(f"{image}: {count:,.0f}" for image, count in medians.items()),
+            "failed" if leaking else "passed",
         )
 
     def _hold_added(self) -> None:

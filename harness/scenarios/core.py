@@ -7,6 +7,7 @@ from harness.scenarios.steps import (
     NEXT,
     PREVIOUS,
     Begin,
+    Descriptors,
     Halted,
     Reach,
     Settle,
@@ -28,7 +29,13 @@ CORE = (
         name="back-to-back",
         profile="core",
         description="Five upgrades, each as soon as the one before is settled, there and back.",
-        steps=(Upgrade(count=5, pause_s=0.0),),
+        steps=(
+            Descriptors(),
+            Upgrade(count=2, pause_s=0.0),
+            Descriptors(),
+            Upgrade(count=3, pause_s=0.0),
+            Descriptors(),
+        ),
     ),
     Scenario(
         name="roll-back",

@@ -112,6 +112,11 @@ class Execute:
 
 
 @dataclass(frozen=True)
+class Descriptors:
+    """Counts the open files of each pod's working sidecar; at the end no image may hold many more than another."""
+
+
+@dataclass(frozen=True)
 class Slow:
     """Makes the application answer so much later; 0 ends it."""
 
@@ -138,6 +143,7 @@ Step = (
     | DeletePod
     | AddPod
     | Execute
+    | Descriptors
     | Slow
     | Restart
 )

@@ -31,11 +31,11 @@ TICK_S = 0.2  # how late the end of a wait is noticed
 
 
 class UpgradeTimeout(Timeout):
-    """An upgrade came to a halt; `upgrade` is what was seen of it."""
+    """An upgrade came to a halt; `of_sidecar`: the new one runs and does not come to work, which is its own doing."""
 
-    def __init__(self, message: str, upgrade: Upgrade) -> None:
+    def __init__(self, message: str, *, of_sidecar: bool) -> None:
         super().__init__(message)
-        self.upgrade = upgrade
+        self.of_sidecar = of_sidecar
 
 
 @dataclass
@@ -169,7 +169,9 @@ class Driver:
             if self._clock.now() >= end:
                 rollout = self._under_way()
                 error = self._timeout(rollout)
-                raise UpgradeTimeout(f"waited {within_s:g} s for {what}; {error}", error.upgrade)
+                raise UpgradeTimeout(
+                    f"waited {within_s:g} s for {what}; {error}", of_sidecar=error.of_sidecar
+                )
             self._take(TICK_S)
 
     def idle(self, pause_s: float) -> None:
@@ -255,4 +257,5 @@ class Driver:
             phases.hear(self._evidence.new(name, containers, rollout.patched, now))
             if not phases.settled:
                 lines += told(self._evidence.all(name, containers, now), name, containers)
-        return UpgradeTimeout("\n".join(lines), rollout.record())
+        hangs = any(rollout.pods[name].hangs for name in self._names)
+        return UpgradeTimeout("\n".join(lines), of_sidecar=hangs)

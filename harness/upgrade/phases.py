@@ -161,6 +161,11 @@ class PodPhases:
         delayed = "delayed" in marks and "started" not in marks
         return delayed or ("deferred" in marks and "emptied" not in marks)
 
+    @property
+    def hangs(self) -> bool:
+        """The successor's process runs and does not come to work: its hook or its probe, and nobody else's doing."""
+        return not self.settled and self._start() is not None and "works" not in self._marks
+
     def awaited(self) -> str:
         """What the pod still lacks, in words, and what was seen of it last."""
         successor, predecessor = self._successor, self._predecessor
