@@ -11,13 +11,15 @@ makes a sound sidecar do that. What the scenario itself brings about, it allows 
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import accumulate
+from functools import cache, cached_property
+from itertools import accumulate, chain
 
+from harness.record.counts import each
 from harness.record.ledger import SERVICE, SLOT_S, Client, Connection, LoadLedger, Saturation, Slot
 from harness.record.report import Traffic
 from harness.record.upgrade import PhaseName, Upgrade
@@ -175,13 +177,13 @@ class Evidence:
     @cached_property
     def latencies(self) -> dict[tuple[str, str, PhaseName], Counter[int]]:
         """For each class, pod and phase, by the middle of the slot in which requests were sent: their latencies."""
-        found: dict[tuple[str, str, PhaseName], Counter[int]] = {}
+        found: dict[tuple[str, str, PhaseName], list[array[int]]] = {}
+        place = cache(lambda at, route: self.phases.of_any(at + SLOT_S / 2, route).phase)
         for slot in self.slots:
-            if slot.latency_us:
-                place = self.phases.of_any(slot.at + SLOT_S / 2, self.route(slot))
-                key = slot.traffic_class, slot.pod, place.phase
-                found.setdefault(key, Counter()).update(slot.latency_us)
-        return found
+            if latencies := each(slot.latency_us):
+                phase = place(slot.at, self.route(slot))  # every class has a slot at that time
+                found.setdefault((slot.traffic_class, slot.pod, phase), []).append(latencies)
+        return {key: Counter(chain.from_iterable(latencies)) for key, latencies in found.items()}
 
     @cached_property
     def lives(self) -> dict[tuple[str, str], Lives]:

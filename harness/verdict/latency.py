@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
 
 from hdrh.histogram import HdrHistogram
 
@@ -26,14 +27,9 @@ def summary(counts: Mapping[int, int]) -> Latency:
     return Latency(count=sum(counts.values()), max=longest / 1000, **percentiles)
 
 
-def percentiles_ms(counts: Mapping[int, int], percents: Sequence[float]) -> list[float | None]:
-    """Percentiles, ascending, by nearest rank; None of nothing. For slots, too many for a histogram each."""
-    total = sum(count for _, count in counts.items())
-    found: list[float | None] = []
-    wanted = [-(-total * percent // 100) for percent in percents if total]
-    seen = 0
-    for microseconds, count in sorted(counts.items()):
-        seen += count
-        while len(found) < len(wanted) and seen >= wanted[len(found)]:
-            found.append(microseconds / 1000)
-    return found or [None] * len(percents)
+def percentiles_ms(latencies_us: Iterable[int], percents: Sequence[float]) -> list[float | None]:
+    """Percentiles of single latencies by nearest rank; None of nothing. For slots, too many for a histogram each."""
+    ranked = sorted(latencies_us)
+    if not ranked:
+        return [None] * len(percents)
+    return [ranked[max(ceil(len(ranked) * percent / 100), 1) - 1] / 1000 for percent in percents]

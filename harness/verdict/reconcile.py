@@ -93,7 +93,8 @@ def reconcile(loads: Sequence[LoadLedger], apps: Mapping[str, AppLedger | None])
     result = Reconciled()
     clients = [(load, client) for load in loads for client in load.clients]
     pods = {*apps, *(client.pod for _, client in clients if client.pod != SERVICE)}
-    anywhere = _together(apps)
+    to_service = any(client.pod == SERVICE for _, client in clients)
+    anywhere = _together(apps) if to_service else None
     result.missing = sorted(pod for pod in pods if apps.get(pod) is None)
     result.contradictions = len(clients) - len({client.name for _, client in clients})
     sent_to: dict[tuple[str, str], Ranges] = {}

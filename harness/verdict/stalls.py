@@ -13,8 +13,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from statistics import median
 
+from harness.record.counts import each
 from harness.record.ledger import SLOT_S, Slot
 from harness.verdict.budgets import Budget
 from harness.verdict.evidence import Evidence
@@ -107,7 +109,7 @@ def _steady_ms(evidence: Evidence) -> dict[str, float]:
         direct = evidence.routes.get((traffic_class, pod), (pod,)) == (pod,)
         if direct and traffic_class not in LASTING and phase not in DISTURBED:
             counts.setdefault(pod, Counter()).update(counted)
-    found = {pod: percentiles_ms(counted, (ELSEWHERE,)) for pod, counted in counts.items()}
+    found = {pod: percentiles_ms(counted.elements(), (ELSEWHERE,)) for pod, counted in counts.items()}
     return {pod: value for pod, (value,) in found.items() if value is not None}
 
 
@@ -132,8 +134,7 @@ def _slots(evidence: Evidence, flip: Flip, pod: str) -> Iterable[Slot]:
 
 
 def _percentile(slots: Iterable[Slot], percent: float) -> float | None:
-    counts: Counter[int] = Counter()
-    for slot in slots:
-        if slot.traffic_class not in LASTING:
-            counts.update(slot.latency_us)
-    return percentiles_ms(counts, (percent,))[0] if counts.total() >= ENOUGH else None
+    latencies = [each(slot.latency_us) for slot in slots if slot.traffic_class not in LASTING]
+    if sum(map(len, latencies)) < ENOUGH:
+        return None
+    return percentiles_ms(chain.from_iterable(latencies), (percent,))[0]

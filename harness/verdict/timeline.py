@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 
+from harness.record.counts import each
 from harness.record.ledger import SLOT_S, Slot
 from harness.record.report import Point
 from harness.verdict.evidence import Loss
@@ -53,13 +54,11 @@ def _at(number: int) -> float:
 
 def _point(number: int, slots: Sequence[Slot]) -> Point:
     """What all pods and classes did in one slot, but for what failed."""
-    latencies: Counter[int] = Counter()
     versions: Counter[str] = Counter()
     for slot in slots:
         versions.update(slot.versions)
-        if slot.traffic_class not in LASTING:
-            latencies.update(slot.latency_us)
-    p50, p99 = percentiles_ms(latencies, (50, 99))
+    latencies = (each(slot.latency_us) for slot in slots if slot.traffic_class not in LASTING)
+    p50, p99 = percentiles_ms(chain.from_iterable(latencies), (50, 99))
     return Point(
         at=_at(number),
         sent=sum(slot.sent for slot in slots),

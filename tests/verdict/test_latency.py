@@ -24,12 +24,11 @@ def test_percentiles_rise_up_to_the_maximum(counts: dict[int, int]) -> None:
     assert found.p50 <= found.p90 <= found.p99 <= found.p999 <= found.max == max(counts) / 1000
 
 
-@given(st.dictionaries(st.integers(1, 999), st.integers(1, 9), min_size=1))
-def test_quick_percentiles_are_the_nearest_ranks(counts: dict[int, int]) -> None:
-    values = sorted(value for value, count in counts.items() for _ in range(count))
+@given(st.lists(st.integers(1, 999), min_size=1))
+def test_quick_percentiles_are_the_nearest_ranks(values: list[int]) -> None:
     ranks = [-(-len(values) * percent // 100) for percent in (50, 99)]
-    assert latency.percentiles_ms(counts, (50, 99)) == [values[rank - 1] / 1000 for rank in ranks]
+    assert latency.percentiles_ms(values, (50, 99)) == [sorted(values)[rank - 1] / 1000 for rank in ranks]
 
 
 def test_quick_percentiles_of_nothing_are_none() -> None:
-    assert latency.percentiles_ms({}, (50, 99)) == [None, None]
+    assert latency.percentiles_ms([], (50, 99)) == [None, None]
