@@ -81,6 +81,10 @@ bench-handover: $(VENV)/ready ## hundreds of hand-overs, counted (needs wrk, ngh
 test: $(VENV)/ready-dev ## the project's own tests
 	$(BIN)/python -m pytest tests -q --numprocesses 3 --dist worksteal -m "not conformance"
 
+test-browser: $(VENV)/ready-dev ## the report's page in Chromium (needs apt-get install chromium)
+	$(BIN)/pip install --quiet --editable '.[browser]'
+	$(BIN)/python -m pytest tests/report/test_browser.py -q -s
+
 conformance-controller: $(VENV)/ready-dev ## the reference controller beside 27 recorded sequences of OpenKruise (three minutes)
 	$(BIN)/python -m pytest tests/controller -q -m conformance
 
@@ -111,4 +115,4 @@ clean: ## remove the virtual environment and caches, keep reports/
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup e2e images images-push conformance job-summary allow-namespaces wheel release wheelhouse conformance-controller record test bench check fmt clean cases fuzz bench-handover
+.PHONY: help setup e2e images images-push conformance job-summary allow-namespaces wheel release wheelhouse conformance-controller record test test-browser bench check fmt clean cases fuzz bench-handover

@@ -28,10 +28,13 @@ const make = (tag, properties = {}, ...children) => {
   return made;
 };
 
-// The style sheet's colours as a canvas takes them, resolved for light or dark.
-const palette = () => {
+// The style sheet's colours as a canvas takes them, resolved for light or dark; read anew when `scheme` changes.
+let colours = null, coloursOf = null;
+const palette = (scheme) => {
+  if (colours && coloursOf === scheme) return colours;
+  coloursOf = scheme;
+  colours = {};
   const probe = document.body.appendChild(make("i", { hidden: true }));
-  const colours = {};
   for (const name of COLOURS) {
     probe.style.color = `var(--${name})`;
     colours[name] = getComputedStyle(probe).color;
@@ -335,7 +338,7 @@ class Timeline {
     this.canvas.style.height = `${this.height}px`;
     const pen = this.pen = this.canvas.getContext("2d");
     pen.scale(scale, scale);
-    this.colour = palette();
+    this.colour = palette(getComputedStyle(document.body).backgroundColor);
     this.font = getComputedStyle(this.stage).fontFamily;
     pen.font = `11px ${this.font}`;
     pen.textBaseline = "middle";

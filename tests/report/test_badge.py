@@ -21,7 +21,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 def test_badge_says_the_verdict_in_words_and_in_colour(outcome: Outcome, said: str, colour: str) -> None:
     root = ElementTree.fromstring(badge.svg(example.report([example.hot()], outcome)))
     assert [text.text for text in root.iter(f"{SVG}text")] == ["hot upgrade", said]
-    assert [rect.get("fill") for rect in root.iter(f"{SVG}rect")][-1] == colour
+    assert [rect.get("fill") for rect in root.iter(f"{SVG}rect")] == [colour]
     assert root.get("aria-label") == f"hot upgrade: {said}"
 
 
