@@ -76,7 +76,8 @@ class Sender:
         now = monotonic()
         intended = ledger.wall(due)
         sequences = [self._client.begin(intended) for _ in range(self._traffic.batch)]
-        self._punctuality.sent(max(due, self._free_since), now)
+        for _ in sequences:
+            self._punctuality.sent(max(due, self._free_since), now)
         requests = [
             self._traffic.compose(self._address, f"{self._client.name}-{sequence}".encode(), self._random)
             for sequence in sequences

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import tempfile
 import threading
@@ -54,6 +55,7 @@ class Place:
         self.settings = {
             "SIDECAR_OUTBOUND": f"127.0.0.1:{self.proxy_port}",
             "SIDECAR_OUTBOUND_ALLOW": "127.0.0.0/8",
+            "SIDECAR_DRAIN_IDLE_S": "5",  # its default: longer than any client of ours is silent
         }
 
     @property
@@ -185,6 +187,48 @@ async def test_every_class_survives_hot_upgrades_of_both_its_pods(places: list[P
     assert ends == {(name, "open") for name in EXTENDED if CLASSES[name].reuses}
     versions = {version for slot in found.slots for version in slot.versions}
     assert versions == {"v1", "v12"}
+
+
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+    writer.close()
+
+
+async def test_a_sidecar_that_tells_clients_to_close_is_told_of_in_the_ledger_and_costs_no_request(
+    places: list[Place],
+) -> None:
+    """Its successor takes no connections; it is played here, and passes new ones to another sidecar."""
+    here, beside = places
+    names = ("new-connection", "keep-alive", "post", "pipelined", "slow-upload", "h2")
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far = await asyncio.open_connection("127.0.0.1", beside.pod.port)
+        await asyncio.gather(pump(reader, far[1]), pump(far[0], writer))
+
+    with load(settings_for([here], names)) as under_way:
+        await eventually(
+            lambda: all(one.opened >= CLIENTS for one in under_way.read().sockets),
+            "the connections of each class",
+        )
+        successor = await here.pod.scripted("1")
+        await successor.commit()
+        server = await asyncio.start_server(relay, sock=successor.listeners.pop(0))
+        drained = await here.pod.sidecars[0].saw("drained")
+        before = under_way.answered()
+        await eventually(
+            lambda: all(n > before[name] for name, n in under_way.answered().items() if name not in LASTING),
+            "answers of the successor",
+        )
+        found = await asyncio.to_thread(under_way.stop)
+    server.close()
+    successor.close()
+    assert drained["forced"] == 0
+    assert under_way.failures == []
+    told = {one.traffic_class: (one.told, one.goaway, one.closed, one.broken) for one in found.sockets}
+    kept = dict.fromkeys(("keep-alive", "post", "pipelined", "h2"), CLIENTS)
+    assert told == {name: (kept.get(name, 0), CLIENTS if name == "h2" else 0, 0, 0) for name in names}
 
 
 async def test_a_probe_finds_every_class_answered_and_leaves_nothing_in_the_ledgers(
