@@ -148,10 +148,19 @@ def test_a_halt_ends_with_what_was_awaited_what_was_seen_and_the_last_words(hot:
     assert any("serving as ever" in text for text in rest)
     assert any("log of mesh-2" in text for text in rest)
     assert isinstance(caught.value, Timeout)
-    assert records == [caught.value.upgrade]
+    assert not caught.value.of_sidecar
     assert records[0].settled is None
     assert records[0].pods[0].phases[0].name == "upgrade"
     assert cluster.time.now == pytest.approx(EPOCH + 0.105 + TIMEOUTS.step_s, abs=1)
+
+
+def test_a_successor_that_runs_and_never_works_is_its_own_doing(hot: Subject) -> None:
+    cluster = FakeCluster(hot, {image("v2"): "\n".join(CYCLES["v2"].splitlines()[:4])}, CYCLES["v2"])
+    stamp = "2023-11-14T22:13:20.500000001Z"
+    cluster.logs["pod-1", "mesh-2", False] = f'{stamp} {{"time": {EPOCH + 0.512}, "event": "started"}}\n'
+    with pytest.raises(UpgradeTimeout) as caught:
+        drive(cluster, 1)
+    assert caught.value.of_sidecar == ("works" not in str(caught.value))
 
 
 def test_a_slow_rollout_that_moves_on_is_not_a_halt(hot: Subject) -> None:

@@ -5,6 +5,7 @@ import pytest
 from harness.record.ledger import Connection
 from harness.record.report import Scenario
 from harness.verdict import judge
+from harness.verdict.reconcile import FailedFate
 from harness.verdict.requirements import Allowance
 from tests.verdict import synthetic
 from tests.verdict.synthetic import START, Run
@@ -82,7 +83,7 @@ def test_wrong_answers_are_allowed_only_where_they_are_named(kind: str) -> None:
     run = small(crash())
     synthetic.fail(run, "post-app-0", 50, kind, START_S + 0.5)
     assert judged(run).outcome == "failed"
-    fate = "errors" if kind == "status" else "corrupted"
+    fate: FailedFate = "errors" if kind == "status" else "corrupted"
     named = dataclasses.replace(crash(), fates=frozenset({fate}))
     run.requirements = dataclasses.replace(run.requirements, allowances=(named,))
     assert judged(run).outcome == "passed"
