@@ -63,7 +63,7 @@ def test_what_is_in_one_report_only_stays_open() -> None:
 
 
 def test_many_more_failures_are_a_regression_and_a_few_more_are_chance() -> None:
-    some, few_more, many_more = example.cold(240), example.cold(260), example.cold(480)
+    some, few_more, many_more = example.cold(240), example.cold(320), example.cold(480)
     assert changed(findings(some, few_more), "worse") == set()
     assert (("post", "failed")) in changed(findings(some, many_more), "worse")
     assert (("post", "failed")) in changed(findings(many_more, some), "better")
