@@ -79,10 +79,11 @@ def traffic(ledger: Ledger, outbound: Outbound, pace: Pace) -> web.Application:
         await response.prepare(request)
         async for message in response:
             if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                answer = _execute_message(message.data, ledger)
                 with suppress(
                     ConnectionResetError
-                ):  # a message is executed whether or not an answer gets through
-                    await response.send_str(_execute_message(message.data, ledger))
+                ):  # the message is executed, whether or not its answer gets through
+                    await response.send_str(answer)
         return response
 
     async def egress(request: web.Request) -> web.StreamResponse:
@@ -109,10 +110,10 @@ def traffic(ledger: Ledger, outbound: Outbound, pace: Pace) -> web.Application:
     application = web.Application(middlewares=[keep_pace])
     for method in ("GET", "POST", "PUT"):
         application.router.add_route(method, "/echo", echo)
-    application.router.add_get("/stream", stream)
-    application.router.add_get("/ws", websocket)
-    application.router.add_post("/egress", egress)
-    application.router.add_get("/tunnel", connect)
+    application.router.add_route("GET", "/stream", stream)
+    application.router.add_route("GET", "/ws", websocket)
+    application.router.add_route("POST", "/egress", egress)
+    application.router.add_route("GET", "/tunnel", connect)
     return application
 
 
