@@ -28,7 +28,7 @@ from harness.record.report import (
 from harness.redact import Redaction
 from harness.verdict import judge
 
-FREE_TEXT = ("reason", "message", "detail", "observed", "notes", "text")
+FREE_TEXT = ("reason", "message", "detail", "observed", "notes", "text", "unsupported")
 """Fields of a report that can hold what pods, applications and API servers say; secrets are looked for there."""
 UNKNOWN = Controller(name="unknown", version="unknown")  # the run ended before the cluster was up
 

@@ -103,6 +103,8 @@ class Redaction:
     def _texts(self, value: Any) -> Any:
         if isinstance(value, list):
             return [self._texts(one) for one in value]
+        if isinstance(value, dict):
+            return {key: self._texts(one) for key, one in value.items()}
         return self.text(value) if isinstance(value, str) else value
 
 

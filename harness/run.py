@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
@@ -51,6 +52,7 @@ from harness.workload import OwnApplication, Workload
 
 KEPT = ("keep-alive", "idle-keep-alive", "post", "pipelined", "websocket", "connect", "h2")
 """Classes whose connections the extended profile promises to keep."""
+ROOM = 64 * 2**20  # bytes; the largest reports have some tens of millions
 REFERENCE = "sidecar"  # the repository of the kit's own sidecar, for which it has releases with faults
 
 
@@ -154,10 +156,17 @@ def _reserve(options: RunOptions, started: float) -> Path:
     folder = options.reports / f"{stamp}-{options.subject.mode}-{os.getpid()}"
     try:
         folder.mkdir(parents=True)
+        free = shutil.disk_usage(folder).free
     except OSError as error:
         raise InputError(
             f"--reports {options.reports}: {error.strerror}; name a folder that you can write to"
         ) from error
+    if free < ROOM:
+        folder.rmdir()
+        raise InputError(
+            f"--reports {options.reports}: {free / 2**20:.0f} MiB are left there, a report may need {ROOM / 2**20:.0f}; "
+            "make room, or name another folder"
+        )
     return folder
 
 

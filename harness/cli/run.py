@@ -92,6 +92,12 @@ Exit codes: 0 passed, 1 failed, 2 usage or input error, 3 inconclusive, 4 cluste
 @click.option(
     "--service", is_flag=True, help="Send to a Service in front of the pods as well: class service."
 )
+@click.option(
+    "--shape",
+    metavar="SHAPE",
+    help="Without --scenario and --profile: how the rate goes over time, such as constant:0.5, ramp:0.2..2/30, "
+    "steps:0.5,1,2/10 or spike:4@10+5. Default: constant.",
+)
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Locust workers.")
 @click.option(
     "--ui",
@@ -151,6 +157,7 @@ def command(
     mode: str,
     to: Sequence[str],
     service: bool,
+    shape: str | None,
     workers: int,
     ui: int | None,
     container: str | None,
@@ -178,6 +185,7 @@ def command(
         "--pods": pods,
         "--upgrade cold": mode == "cold",
         "--service": service,
+        "--shape": shape,
         "--target": target,
     }
     _refuse_contradictions(given, upgrades_per_pod, load_spec, chosen=bool(names or profile))
@@ -191,7 +199,8 @@ def command(
             container_name=container,
         ),
         turns=programme(
-            _chosen(names, profile) or [_own(mode, upgrades or 5, pods or 2, service=service)],
+            _chosen(names, profile)
+            or [_own(mode, upgrades or 5, pods or 2, shape or "constant", service=service)],
             repeat,
             seed if shuffle else None,
         ),
@@ -245,11 +254,13 @@ def _chosen(names: Sequence[str], profile: Choice | None) -> list[Scenario]:
     return list({scenario.name: scenario for scenario in found}.values())
 
 
-def _own(mode: str, upgrades: int, pods: int, *, service: bool) -> Scenario:
+def _own(mode: str, upgrades: int, pods: int, shape: str, *, service: bool) -> Scenario:
     """The scenario that the options alone describe: upgrades, one after the other."""
     from harness.scenarios.scenario import CORE_CLASSES, Scenario
     from harness.scenarios.steps import Upgrade
+    from harness.traffic.workload import check_shape
 
+    check_shape(shape)
     return Scenario(
         name=f"{mode}-upgrade",
         profile="core",
@@ -257,5 +268,6 @@ def _own(mode: str, upgrades: int, pods: int, *, service: bool) -> Scenario:
         steps=(Upgrade(count=upgrades),),
         classes=(*CORE_CLASSES, "service") if service else CORE_CLASSES,
         pods=pods,
+        shape=shape,
         requests_per_upgrade=4000,  # five upgrades make the 20,000 that bound the failure rate at 1.5 in 10,000
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from kubernetes.client import ApiClient, ApiException, CoreV1Api
@@ -84,7 +84,7 @@ class Pod:
             if status is not None and status.phase == "Succeeded":
                 with calling(f"read the log of pod {self.name}"):
                     return str(self._core.read_namespaced_pod_log(self.name, self.namespace))
-            trouble = self._trouble()
+            trouble = self._trouble(ends=("Failed",))
             if trouble:
                 raise ClusterError(f"pod {self.name} {trouble}{self._last_lines()}")
             if time.monotonic() > deadline:
@@ -115,15 +115,15 @@ class Pod:
     def _status(self) -> Any:
         return self._core.read_namespaced_pod(self.name, self.namespace).status
 
-    def _trouble(self) -> str | None:
-        """Why it will never work, if so."""
+    def _trouble(self, ends: Sequence[str] = ("Failed", "Succeeded")) -> str | None:
+        """Why it will never work, if so; `ends` are the phases that are no good news."""
         try:
             status = self._status()
         except ApiException as error:
             return "is gone" if error.status == NOT_FOUND else None
         if status is None:
             return None
-        if status.phase in ("Failed", "Succeeded"):
+        if status.phase in ends:
             return f"has ended ({status.phase})"
         for container in status.container_statuses or []:
             waiting = container.state.waiting if container.state else None

@@ -44,6 +44,12 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
         (["--target", "deployment/shop"], "--target and --load-spec go together"),
         (["--target", "pod/shop", "--upgrades-per-pod", "2"], "--target and --upgrades-per-pod"),
         (["--container", "other"], "--container other: spec.containers has sidecar; name one of them"),
+        (["--scenario", "rolback"], "--scenario rolback: there is none of that name; do you mean roll-back"),
+        (["--profile", "gold"], "'--profile': 'gold' is not one of 'core', 'extended', 'resilience', 'all'"),
+        (["--profile", "core", "--pods", "3"], "--pods: scenarios of the catalogue say that themselves"),
+        (["--shape", "constant:0"], "ends with a factor of 0, and nothing would be sent any more"),
+        (["--shape", "wave:3"], "'wave:3' is no shape"),
+        (["--workers", "0"], "'--workers': 0 is not in the range"),
         (["--bogus"], "No such option '--bogus'"),
     ],
 )

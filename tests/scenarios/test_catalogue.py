@@ -13,7 +13,7 @@ from harness.scenarios.scenario import Scenario
 from harness.scenarios.words import lines
 from loadtests.classes import CLASSES
 
-IMAGES = Path(__file__).parents[2] / "images"
+IMAGES = Path(__file__).parents[2] / "images" / "mutants"
 EACH = pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=lambda scenario: scenario.name)
 
 
