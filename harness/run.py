@@ -164,8 +164,8 @@ def _reserve(options: RunOptions, started: float) -> Path:
     if free < ROOM:
         folder.rmdir()
         raise InputError(
-            f"--reports {options.reports}: {free / 2**20:.0f} MiB are left there, a report may need {ROOM / 2**20:.0f}; "
-            "make room, or name another folder"
+            f"--reports {options.reports}: {free / 2**20:.0f} MiB are left there, a report may need "
+            f"{ROOM / 2**20:.0f}; make room, or name another folder"
         )
     return folder
 

@@ -52,7 +52,10 @@ CONTROLS = (
     Control("no-drain", KEPT, short=True),
     Control("rst-on-idle", ("idle-keep-alive", "keep-alive")),
     Control(
-        "read-ahead-lost", ("pipelined",), classes=("pipelined", "keep-alive"), steps=(Upgrade(count=4),)
+        "read-ahead-lost",
+        ("pipelined",),
+        classes=("pipelined", "keep-alive"),
+        steps=(Slow(600), Steady(1.0), Upgrade(count=4), Slow(0)),
     ),
     Control("post-resent", ("post", "idle-keep-alive"), short=True),
     Control("body-truncated", ("keep-alive", "new-connection", "post")),

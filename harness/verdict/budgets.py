@@ -21,6 +21,9 @@ class Budget:
     floor_ms: float = 20.0
     alone_floor_ms: float = 100.0
     min_flips: int = 3
+    apart_ms: float = 100.0
+    """So much more the flips to one image come to than those to another, if that alone is to tell."""
+    apart_flips: int = 5
 
 
 BUDGETS: Mapping[ProfileName, Budget | None] = {
