@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.scenarios.scenario import Scenario, Waits
-from harness.scenarios.steps import Descriptors, Steady, Step, Upgrade
+from harness.scenarios.steps import Descriptors, Slow, Steady, Step, Upgrade
 
 STEPS: tuple[Step, ...] = (Upgrade(count=2), Steady(1.0))
 """The mutant takes over, and then hands over."""
