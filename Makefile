@@ -78,6 +78,12 @@ wheelhouse: $(VENV)/ready ## wheels for make images, into WHEELHOUSE=DIR; run it
 bench-handover: $(VENV)/ready ## hundreds of hand-overs, counted (needs wrk, nghttp2-client; about ten minutes)
 	$(BIN)/python -m benchmarks.handover --handovers 100 --connections 10000
 
+bench-ledger: $(VENV)/ready ## what it takes to judge ten million requests, and a thousand upgrades: seconds, memory, size
+	$(BIN)/python -m benchmarks.ledger
+
+selftest: $(VENV)/ready ## show that every fault is caught, that the reference passes, and that a busy machine raises no false alarm (ARGS=--short)
+	$(BIN)/hotupgrade selftest $(ARGS)
+
 test: $(VENV)/ready-dev ## the project's own tests
 	$(BIN)/python -m pytest tests -q --numprocesses 3 --dist worksteal -m "not conformance"
 
@@ -115,4 +121,4 @@ clean: ## remove the virtual environment and caches, keep reports/
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup e2e images images-push conformance job-summary allow-namespaces wheel release wheelhouse conformance-controller record test test-browser bench check fmt clean cases fuzz bench-handover
+.PHONY: help setup e2e images images-push conformance job-summary allow-namespaces wheel release wheelhouse conformance-controller record test test-browser bench check fmt clean cases fuzz bench-handover bench-ledger selftest

@@ -26,7 +26,7 @@ def requests_in_upgrades(evidence: Evidence) -> Finding:
     fewer = {name: FEWER[name] for name in requirements.required if FEWER.get(name, usual) < usual}
     if fewer:
         required += "".join(f", {least} of {name}" for name, least in fewer.items())
-    if not evidence.upgrades and requirements.expects != "settled":
+    if requirements.expects != "settled" and not any(upgrade.flipped for upgrade in evidence.upgrades):
         return Finding("skipped", required, "no upgrade was to be seen")
     counts = {
         (name, upgrade.index): evidence.pace.get(name, Pace([])).between(*window(upgrade))

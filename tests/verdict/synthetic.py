@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -90,6 +91,7 @@ def run(
         for traffic_class in CLASSES
         for pod in pods
     ]
+    turns = _turns(records)
     load = {
         "worker": "worker-0",
         "started": START,
@@ -97,7 +99,7 @@ def run(
         "clients": clients,
         "connections": [_connection(c, p, START, None, "open") for c in CLASSES[1:] for p in pods],
         "slots": [
-            _slot(rng, records, START + n * SLOT_S, traffic_class, pod, per_slot)
+            _slot(rng, turns, START + n * SLOT_S, traffic_class, pod, per_slot)
             for n in range(slots)
             for traffic_class in CLASSES
             for pod in pods
@@ -172,17 +174,29 @@ def _connection(traffic_class: str, pod: str, opened: float, ended: float | None
     }
 
 
+Turns = dict[str, list[tuple[float, float, str]]]
+
+
+def _turns(upgrades: Sequence[Upgrade]) -> Turns:
+    """For each pod: from when to when it flips, and the version that answers from then on."""
+    turns: Turns = {}
+    for one in upgrades:
+        for pod in one.pods:
+            phases = {phase.name: phase for phase in pod.phases}
+            turn = phases.get("migration", phases["upgrade"])
+            assert turn.end is not None
+            turns.setdefault(pod.name, []).append((turn.start, turn.end, one.to.rpartition(":")[2]))
+    return turns
+
+
 def _slot(
-    rng: random.Random, upgrades: Sequence[Upgrade], at: float, traffic_class: str, pod: str, count: int
+    rng: random.Random, turns: Turns, at: float, traffic_class: str, pod: str, count: int
 ) -> dict[str, Any]:
     version, busy = "v1", False
-    for one in upgrades:
-        for of_pod in one.pods:
-            phases = {phase.name: phase for phase in of_pod.phases}
-            turn = phases.get("migration", phases["upgrade"])
-            if of_pod.name == pod and at >= turn.start:
-                version = one.to.rpartition(":")[2]
-                busy = turn.end is not None and at < turn.end
+    begun = bisect_right(turns.get(pod, []), at, key=lambda turn: turn[0])
+    if begun:
+        _, end, version = turns[pod][begun - 1]
+        busy = at < end
     base = {"stream": 2600.0, "new-connection": 1500.0}.get(traffic_class, 900.0) * (3.0 if busy else 1.0)
     latencies: dict[int, int] = {}
     for _ in range(count):

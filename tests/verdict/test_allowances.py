@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from harness.record.ledger import Connection
+from harness.record.ledger import Connection, FailureKind
 from harness.record.report import Scenario
 from harness.verdict import judge
 from harness.verdict.reconcile import FailedFate
@@ -14,13 +14,13 @@ START_S, END_S = START + 3.0, START + 4.0
 
 
 def crash(
-    kinds: frozenset[str] | None = None, pods: frozenset[str] | None = None, most: int | None = None
+    kinds: frozenset[FailureKind] | None = None, pods: frozenset[str] | None = None, most: int | None = None
 ) -> Allowance:
     return Allowance(
         "the crash cuts what is in flight",
         start=START_S,
         end=END_S,
-        kinds=kinds,  # type: ignore[arg-type]
+        kinds=kinds,
         pods=pods,
         most=most,
     )
@@ -78,12 +78,11 @@ def test_what_exceeds_the_most_that_is_allowed_fails() -> None:
     assert "(at most 2)" in (scenario.allowance or "")
 
 
-@pytest.mark.parametrize("kind", ["corrupted", "status"])
-def test_wrong_answers_are_allowed_only_where_they_are_named(kind: str) -> None:
+@pytest.mark.parametrize(("kind", "fate"), [("corrupted", "corrupted"), ("status", "errors")])
+def test_wrong_answers_are_allowed_only_where_they_are_named(kind: str, fate: FailedFate) -> None:
     run = small(crash())
     synthetic.fail(run, "post-app-0", 50, kind, START_S + 0.5)
     assert judged(run).outcome == "failed"
-    fate: FailedFate = "errors" if kind == "status" else "corrupted"
     named = dataclasses.replace(crash(), fates=frozenset({fate}))
     run.requirements = dataclasses.replace(run.requirements, allowances=(named,))
     assert judged(run).outcome == "passed"

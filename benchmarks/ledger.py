@@ -1,0 +1,231 @@
+"""What it takes to judge long runs: seconds and memory for ledgers of millions of requests, and the record's size.
+
+`python -m benchmarks.ledger` (make bench-ledger). The runs never took place: their ledgers are written to a file, and
+a process of its own reads, reconciles and judges them, as a run does. Exits with 1 where a budget is exceeded.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, TextIO
+
+from harness.record.ledger import SLOT_S, AppLedger, LoadLedger
+from harness.record.upgrade import PodUpgrade, Upgrade
+from harness.verdict.judge import judge
+from harness.verdict.requirements import Requirements
+
+START = 1_767_323_045.0
+PODS = ("app-0", "app-1")
+CLASSES = (
+    "new-connection",
+    "keep-alive",
+    "idle-keep-alive",
+    "post",
+    "pipelined",
+    "h2",
+    "egress",
+    "websocket",
+)
+EVERY_S = 5.0  # from patch to patch
+EVENTS = 30  # of a pod in an upgrade
+MB = 1e6
+
+
+@dataclass(frozen=True)
+class Size:
+    """How long a run is, and how much it sends. Budgets are None where there is none."""
+
+    name: str
+    classes: int
+    slots: int
+    per_slot: int
+    clients: int
+    failures: int
+    budget_s: float | None = None
+    budget_mb: float | None = None
+    budget_record_mb: float | None = None
+
+    @property
+    def requests(self) -> int:
+        """In all."""
+        return self.slots * self.per_slot * self.classes * len(PODS)
+
+    @property
+    def upgrades(self) -> int:
+        """One every EVERY_S."""
+        return int(self.slots * SLOT_S / EVERY_S)
+
+
+SIZES = (
+    Size("half an hour", 8, 18_000, 35, 400, 300, budget_s=10, budget_mb=500),
+    Size("a thousand upgrades", 5, 50_000, 4, 200, 0, budget_record_mb=8),
+)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one size took."""
+
+    read_s: float
+    judge_s: float
+    peak_mb: float
+    record_mb: float
+
+
+def main() -> int:
+    """Measures each size and prints a table; 1 where a budget is exceeded."""
+    print("| run | requests | upgrades | read | judge | peak memory | report.json |")
+    print("|---|---|---|---|---|---|---|")
+    exceeded = []
+    for size in SIZES:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "ledger.json"
+            _apart(_write, size, path)
+            cost = _apart(_measure, size, path)
+        print(
+            f"| {size.name} | {size.requests:,} | {size.upgrades:,} | {cost.read_s:.1f} s | {cost.judge_s:.1f} s "
+            f"| {cost.peak_mb:,.0f} MB | {cost.record_mb:.1f} MB |"
+        )
+        exceeded += _exceeded(size, cost)
+    print("\n".join(exceeded) or "within the budgets")
+    return 1 if exceeded else 0
+
+
+def _apart(action: Any, size: Size, path: Path) -> Any:
+    """In a process of its own, so that nobody else's memory counts."""
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(action, size, path).result()
+
+
+def _exceeded(size: Size, cost: Cost) -> list[str]:
+    measured = (
+        (cost.read_s + cost.judge_s, size.budget_s, "s"),
+        (cost.peak_mb, size.budget_mb, "MB of memory"),
+        (cost.record_mb, size.budget_record_mb, "MB of report.json"),
+    )
+    return [
+        f"{size.name}: {value:,.1f} {unit}, budget {budget:,.0f}"
+        for value, budget, unit in measured
+        if budget is not None and value > budget
+    ]
+
+
+def _measure(size: Size, path: Path) -> Cost:
+    began = time.perf_counter()
+    ledger = LoadLedger.model_validate_json(path.read_bytes())
+    read = time.perf_counter()
+    scenario = judge("bench", list(_upgrades(size)), [ledger], _apps(ledger), _requirements(size))
+    judged = time.perf_counter()
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MB
+    assert scenario.traffic.sent == size.requests
+    assert scenario.traffic.failed == size.failures
+    record_mb = len(scenario.model_dump_json(indent=1)) / MB
+    return Cost(read - began, judged - read, peak_mb, record_mb)
+
+
+def _requirements(size: Size) -> Requirements:
+    classes = CLASSES[: size.classes]
+    return Requirements(size.requests, size.upgrades, len(PODS), classes, version_header="x-sidecar-version")
+
+
+def _upgrades(size: Size) -> Iterator[Upgrade]:
+    """One after the other; each pod takes two seconds."""
+    for number in range(size.upgrades):
+        patched = START + number * EVERY_S
+        fields = {"from": f"proxy:v{1 + number % 2}", "to": f"proxy:v{2 - number % 2}"}
+        pods = [_pod(name, patched + 0.1 + 2 * turn, fields) for turn, name in enumerate(PODS)]
+        made = {"index": number + 1, "patched": patched, "settled": patched + 4.2, "pods": pods}
+        yield Upgrade.model_validate({**made, **fields})
+
+
+def _pod(name: str, at: float, fields: dict[str, str]) -> PodUpgrade:
+    starts = {"upgrade": at, "migration": at + 0.4, "reset": at + 1.4, "settled": at + 1.9}
+    ends = [*list(starts.values())[1:], None]
+    phases = [
+        {"name": phase, "start": start, "end": end, "witness": "log line", "precision_ms": 1.0}
+        for (phase, start), end in zip(starts.items(), ends, strict=True)
+    ]
+    event = {"source": "sidecar", "reason": "connection_moved", "message": '{"moved": 1}', "container": "s-1"}
+    events = [{"at": at + 0.4 + number / 100, **event} for number in range(EVENTS)]
+    made = {"name": name, "working": "s-1", "phases": phases, "events": events}
+    return PodUpgrade.model_validate({**made, **fields})
+
+
+def _apps(ledger: LoadLedger) -> dict[str, AppLedger | None]:
+    executed: dict[str, Any] = {pod: {} for pod in PODS}
+    for client in ledger.clients:
+        executed[client.pod][client.name] = client.answered
+    return {pod: AppLedger(pod=pod, executed=executed[pod], duplicated={}) for pod in PODS}
+
+
+def _write(size: Size, path: Path) -> None:
+    """The load generator's ledger, slot by slot."""
+    rng = random.Random(1)
+    skeleton = {
+        "worker": "worker-0",
+        "started": START,
+        "stopped": START + size.slots * SLOT_S,
+        "clients": list(_clients(size)),
+        "connections": [],
+        "saturation": {"late_fraction": 0.001, "max_lag_ms": 12.5, "cpu_fraction": 0.41},
+    }
+    with path.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(skeleton).removesuffix("}") + ', "slots": [')
+        _write_slots(file, size, rng)
+        file.write("]}")
+
+
+def _write_slots(file: TextIO, size: Size, rng: random.Random) -> None:
+    before = ""
+    for number in range(size.slots):
+        for traffic_class in CLASSES[: size.classes]:
+            for pod in PODS:
+                file.write(before + json.dumps(_slot(size, rng, number, traffic_class, pod)))
+                before = ", "
+
+
+def _slot(size: Size, rng: random.Random, number: int, traffic_class: str, pod: str) -> dict[str, Any]:
+    latencies: dict[int, int] = {}
+    for _ in range(size.per_slot):
+        exact = int(rng.lognormvariate(0, 0.35) * 900)
+        value = exact if exact < 1000 else exact // 10 * 10
+        latencies[value] = latencies.get(value, 0) + 1
+    counts = {"sent": size.per_slot, "answered": size.per_slot, "failed": 0, "ended": size.per_slot}
+    made = {"at": round(START + number * SLOT_S, 1), "class": traffic_class, "pod": pod, **counts}
+    return {**made, "versions": {"v1": size.per_slot}, "latency_us": latencies}
+
+
+def _clients(size: Size) -> Iterator[dict[str, Any]]:
+    """Each failure is at a client of its own, as long as there are clients."""
+    each, failed = size.requests // size.clients, size.failures
+    for number in range(size.clients):
+        sequence, fails = 1000, number < failed
+        failure = {
+            "sequence": sequence,
+            "at": START + 9,
+            "ended": START + 9.1,
+            "kind": "reset",
+            "detail": "reset",
+        }
+        yield {
+            "name": f"worker-0.{number}",
+            "class": CLASSES[number % size.classes],
+            "pod": PODS[number // size.classes % len(PODS)],
+            "sent": [(1, each)],
+            "answered": [(1, sequence - 1), (sequence + 1, each)] if fails else [(1, each)],
+            "failures": [failure] if fails else [],
+        }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
