@@ -21,7 +21,7 @@ from harness.scenarios.steps import (
 
 SHARED = "/dev/shm/sidecar-*"  # where the reference sidecar keeps its sockets, one directory for each user
 STALE = f"""cd {SHARED} && python3 -c 'import socket
-for name in ("1.sock", "2.sock", "99999999999.sock", "99999999999.admin"):
+for name in ("0.sock", "7.sock", "99999999999.sock", "99999999999.admin"):
     socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).bind(name)'"""
 REFERENCE: tuple[Need, ...] = ("reference",)
 IN_FLIGHT = "requests on connections that the crashed process had, in flight or with a close not yet seen"
