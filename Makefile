@@ -43,10 +43,11 @@ e2e: $(VENV)/ready $(if $(filter kind,$(CLUSTER)),$(VENV)/ready-kind) ## the mai
 	$(BIN)/python -m pytest e2e -s --cluster $(CLUSTER)
 
 # What a workflow passes reaches the shell as variables of its environment ($$NAME), never as text of the command.
-conformance: $(VENV)/ready-kind ## a run for the record: MANIFEST=FILE, TO="IMAGE IMAGE", UPGRADES, PODS, VERSION_HEADER, CLUSTER
+conformance: $(VENV)/ready-kind ## a run for the record: MANIFEST=FILE, TO="IMAGE IMAGE", PROFILE or UPGRADES and PODS, VERSION_HEADER, CLUSTER
 	@test -n "$$MANIFEST" || { echo "MANIFEST is needed: the SidecarSet's YAML file"; exit 2; }
 	@set -f; for image in $$TO; do set -- "$$@" --to "$$image"; done; \
-	$(BIN)/hotupgrade run --cluster $(CLUSTER) --file "$$MANIFEST" "$$@" --upgrades "$${UPGRADES:-5}" --pods "$${PODS:-2}" \
+	if test -n "$$PROFILE"; then set -- "$$@" --profile "$$PROFILE"; else set -- "$$@" --upgrades "$${UPGRADES:-5}" --pods "$${PODS:-2}"; fi; \
+	$(BIN)/hotupgrade run --cluster $(CLUSTER) --file "$$MANIFEST" "$$@" \
 		--version-header "$${VERSION_HEADER-x-sidecar-version}"
 
 job-summary: ## the newest report's Markdown into GITHUB_STEP_SUMMARY
@@ -81,8 +82,11 @@ bench-handover: $(VENV)/ready ## hundreds of hand-overs, counted (needs wrk, ngh
 bench-ledger: $(VENV)/ready ## what it takes to judge ten million requests, and a thousand upgrades: seconds, memory, size
 	$(BIN)/python -m benchmarks.ledger
 
-selftest: $(VENV)/ready ## show that every fault is caught, that the reference passes, and that a busy machine raises no false alarm (ARGS=--short)
-	$(BIN)/hotupgrade selftest $(ARGS)
+selftest: $(VENV)/ready ## show that every fault is caught, that the reference passes, and that a busy machine raises no false alarm (half an hour)
+	$(BIN)/hotupgrade selftest
+
+selftest-short: $(VENV)/ready ## some of the faults, and two clean runs
+	$(BIN)/hotupgrade selftest --short
 
 test: $(VENV)/ready-dev ## the project's own tests
 	$(BIN)/python -m pytest tests -q --numprocesses 3 --dist worksteal -m "not conformance"
@@ -121,4 +125,4 @@ clean: ## remove the virtual environment and caches, keep reports/
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup e2e images images-push conformance job-summary allow-namespaces wheel release wheelhouse conformance-controller record test test-browser bench check fmt clean cases fuzz bench-handover bench-ledger selftest
+.PHONY: help setup e2e images images-push conformance job-summary allow-namespaces wheel release wheelhouse conformance-controller record test test-browser bench check fmt clean cases fuzz bench-handover bench-ledger selftest selftest-short
