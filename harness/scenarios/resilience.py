@@ -71,8 +71,9 @@ RESILIENCE = (
     Scenario(
         name="hook-fails",
         profile="resilience",
-        description="The new release's postStart hook fails; then a good release.",
+        description="The new release's postStart hook fails, which ends it whatever it holds; then a good release.",
         needs=REFERENCE,
+        allowed=Allowed(IN_FLIGHT, CUT, within_s=15.0, everywhere=True),
         steps=(
             Begin("mutant:hook-fails", expect="halted", fault="a release with a fault"),
             Halted(3.0),
