@@ -45,6 +45,7 @@ class Rig:
         self.agent = AgentService(self._new_agent)
 
     def _new_agent(self, records: Records) -> NodeAgent:
+        self.records = records
         return NodeAgent(
             self.api,
             self.runtime,

@@ -177,6 +177,16 @@ async def test_a_start_under_way_is_undone_and_made_again(tmp_path: Path) -> Non
         assert len(rig.runtime.processes) == 1
 
 
+@pytest.mark.parametrize("grace", [0, 30])
+async def test_of_pods_that_are_gone_nothing_is_kept(tmp_path: Path, grace: int) -> None:
+    async with running(tmp_path) as rig:
+        await rig.create(container("a"))
+        await rig.until_ready()
+        assert len(rig.records.uids()) == 1
+        await rig.api.delete(PODS, "pod", "default", grace_s=grace)
+        await rig.until(lambda: rig.records.uids() == set(), "forgotten", within=1)
+
+
 async def test_a_pod_made_in_between_is_started(tmp_path: Path) -> None:
     async with running(tmp_path) as rig:
         await rig.until(lambda: NODES in {resource for _, resource, _ in rig.api.history}, "agent up")
@@ -213,14 +223,15 @@ async def test_nothing_is_probed_while_no_agent_is_there(tmp_path: Path) -> None
 
 
 async def test_what_the_agent_had_in_its_head_is_gone(tmp_path: Path) -> None:
-    """A kubelet's back-off does not outlive it."""
+    """A kubelet's back-off does not outlive it, nor does why a container waited."""
     async with running(tmp_path, {"app:v1": Program(runs=1, code=3)}) as rig:
         await rig.create(container("a"))
         await asyncio.sleep(15)
         assert await rig.state("a") == ("waiting", "CrashLoopBackOff")
-        starts = len(rig.runtime.started)
+        starts, shown = len(rig.runtime.started), len(rig.shown("a"))
         await rig.agent.restart()
         await rig.until(lambda: len(rig.runtime.started) > starts, "started without a delay", within=0.1)
+        assert rig.shown("a")[shown][:2] == ("terminated", "Error")
 
 
 async def test_a_pod_that_is_over_stays_so(tmp_path: Path) -> None:
