@@ -9,6 +9,7 @@ from typing import Any
 from kubernetes import client as k8s
 
 from harness import __version__
+from harness.calls import REQUEST_S, calling
 from harness.cluster.protocol import Feature
 from harness.cluster.restart import restart_controller
 from harness.cluster.webhooks import await_webhooks
@@ -42,7 +43,7 @@ class EmbeddedCluster:
     kind = "embedded"
     outlives_run = False
     images_loaded = False
-    features: frozenset[Feature] = frozenset({"restart-controller"})
+    features: frozenset[Feature] = frozenset({"restart-controller", "restart-agent"})
 
     def __init__(
         self,
@@ -90,8 +91,17 @@ class EmbeddedCluster:
         return ref
 
     def restart(self, part: Part, within_s: float) -> None:
-        """The controller is a pod like any other."""
-        restart_controller(self.client(), within_s)
+        """The controller is a pod like any other; the agent restarts when its node is told to."""
+        api = self.client()
+        if part == "controller":
+            restart_controller(api, within_s)
+            return
+        core: Any = k8s.CoreV1Api(api)
+        with calling("restart the node's agent"):
+            for node in core.list_node(_request_timeout=REQUEST_S).items:
+                core.connect_post_node_proxy_with_path(
+                    node.metadata.name, "restart", _request_timeout=within_s
+                )
 
     def info(self) -> ClusterInfo:
         """Kind, versions, node, and what makes it differ from a real cluster."""

@@ -19,6 +19,8 @@ from typing import Any
 
 from harness.embedded import management
 from harness.embedded.agent.agent import NodeAgent
+from harness.embedded.agent.records import Records
+from harness.embedded.agent.service import AgentService
 from harness.embedded.api.kubeconfig import kubeconfig
 from harness.embedded.api.server import ApiServer
 from harness.embedded.controllers import run_controllers
@@ -51,18 +53,23 @@ async def _run(options: argparse.Namespace) -> None:
     token = secrets.token_urlsafe(24)
     runtime = await connect()
     server = ApiServer(token=token, addresses=["127.0.0.1", GATEWAY])
-    agent = NodeAgent(
-        server.api,
-        runtime,
-        name=NODE,
-        host_ip=GATEWAY,
-        service_host=GATEWAY,
-        service_port=SERVICE_PORT,
-        ca=server.ca_pem.decode(),
-        token=token,
-        kubelet_backoff=options.kubelet_backoff,
-    )
-    server.attach_node(agent.node)
+
+    def new_agent(records: Records) -> NodeAgent:
+        return NodeAgent(
+            server.api,
+            runtime,
+            records,
+            name=NODE,
+            host_ip=GATEWAY,
+            service_host=GATEWAY,
+            service_port=SERVICE_PORT,
+            ca=server.ca_pem.decode(),
+            token=token,
+            kubelet_backoff=options.kubelet_backoff,
+        )
+
+    agent = AgentService(new_agent)
+    server.attach_node(agent)
     api_socket = socket.socket(fileno=options.api_fd)
     await server.start([api_socket, _bridge_socket()])
     entry = kubeconfig(f"https://127.0.0.1:{api_socket.getsockname()[1]}", server.ca_pem, token, options.name)

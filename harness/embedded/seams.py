@@ -140,7 +140,8 @@ class Session(Protocol):
 
 
 class Node(Protocol):
-    """Pods' logs, exec and addresses. Raises ApiError (400 for a container that is not running, 404)."""
+    """Pods' logs and exec, and the agent itself. Raises ApiError (400 for a container that is not running, 404, and
+    503 while the agent is not there)."""
 
     def logs(self, namespace: str, pod: str, container: str, options: LogOptions) -> AsyncIterator[bytes]:
         """The log's bytes, whole lines; follows until the container ends if asked to."""
@@ -149,6 +150,10 @@ class Node(Protocol):
         self, namespace: str, pod: str, container: str, command: Sequence[str], *, stdin: bool, tty: bool
     ) -> Session:
         """Starts a command in a running container."""
+
+    async def restart(self) -> None:
+        """Ends the agent as a kubelet is ended, and starts another; returns when that one is at work. Containers run
+        on."""
 
 
 # -- runtime: what the agent asks of the machine ------------------------------------------------------------------

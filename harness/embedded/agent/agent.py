@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from harness.embedded.agent.actions import Actions, Network, PodNetwork
 from harness.embedded.agent.node import PodAccess
+from harness.embedded.agent.records import Records
 from harness.embedded.agent.settings import NodeSettings, Tools
 from harness.embedded.agent.volumes import Credentials
 from harness.embedded.agent.worker import PodWorker
@@ -25,7 +27,6 @@ from harness.embedded.seams import (
     SECRETS,
     Api,
     ApiError,
-    Node,
     Object,
     Resource,
     Runtime,
@@ -36,12 +37,17 @@ MAX_PODS = 110  # what a kubelet allows
 
 
 class NodeAgent:
-    """Brings the pods that are assigned to its node to the state that their spec asks for."""
+    """Brings the pods that are assigned to its node to the state that their spec asks for.
+
+    Goes on from what the records say of them, in which an agent before it may have written. `synced` is set once
+    it has seen every pod.
+    """
 
     def __init__(
         self,
         api: Api,
         runtime: Runtime,
+        records: Records,
         *,
         name: str = "embedded",
         host_ip: str,
@@ -53,7 +59,7 @@ class NodeAgent:
         network: Network | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._api, self._runtime, self._clock = api, runtime, clock
+        self._api, self._runtime, self._records, self._clock = api, runtime, records, clock
         credentials = Credentials(ca, token)
         self._settings = NodeSettings(
             name, host_ip, service_host, service_port, credentials, kubelet_backoff, _capacity()
@@ -61,7 +67,8 @@ class NodeAgent:
         self._actions = Actions(runtime, network or PodNetwork())
         self._recorder = Recorder(api, "kubelet", name, clock)
         self._workers: dict[str, PodWorker] = {}
-        self.node: Node = PodAccess(self._worker_of, runtime, clock)
+        self.node = PodAccess(self._worker_of, runtime, clock)
+        self.synced = asyncio.Event()
 
     async def run(self) -> None:
         """Works until cancelled; any error that is not the cluster's daily life ends it."""
@@ -72,17 +79,29 @@ class NodeAgent:
                 return group.create_task(work)
 
             tools = Tools(
-                self._api, self._runtime, self._actions, self._recorder, self._settings, self._clock, spawn
+                self._api,
+                self._runtime,
+                self._records,
+                self._actions,
+                self._recorder,
+                self._settings,
+                self._clock,
+                spawn,
             )
             spawn(self._recorder.run())
-            spawn(self._exits(tools))
+            spawn(self._exits())
             spawn(self._pods(tools))
             spawn(self._sources(CONFIGMAPS))
             spawn(self._sources(SECRETS))
 
     async def _pods(self, tools: Tools) -> None:
         async for event in self._api.watch(PODS):
-            if event.type == "SYNCED" or event.object["spec"].get("nodeName") != self._settings.name:
+            if event.type == "SYNCED":
+                for uid in self._records.uids() - self._workers.keys():
+                    tools.spawn(self._clear(uid))
+                self.synced.set()
+                continue
+            if event.object["spec"].get("nodeName") != self._settings.name:
                 continue
             uid = str(event.object["metadata"]["uid"])
             worker = self._workers.get(uid)
@@ -95,6 +114,12 @@ class NodeAgent:
                 self._workers[uid] = worker = PodWorker(event.object, tools)
                 tools.spawn(worker.run())
 
+    async def _clear(self, uid: str) -> None:
+        """Ends what runs of a pod that was removed from the API while no agent was there."""
+        await self._runtime.remove_sandbox(self._records.of(uid).sandbox)
+        shutil.rmtree(self._runtime.volumes / uid, ignore_errors=True)
+        self._records.forget(uid)
+
     async def _sources(self, resource: Resource) -> None:
         """Wakes the pods of a namespace when a ConfigMap or Secret in it changes."""
         async for event in self._api.watch(resource):
@@ -105,10 +130,10 @@ class NodeAgent:
                 if worker.pod["metadata"]["namespace"] == namespace:
                     worker.refresh()
 
-    async def _exits(self, tools: Tools) -> None:
+    async def _exits(self) -> None:
         async for exit in self._runtime.exits():
-            if told := tools.exits.get(exit.container):
-                told(exit)
+            if (known := self._records.ended(exit)) and (worker := self._workers.get(known[0])):
+                worker.exited(known[1])
 
     def _worker_of(self, namespace: str, pod: str) -> PodWorker | None:
         for worker in self._workers.values():

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from harness.embedded.agent.actions import Actions
+from harness.embedded.agent.records import Records
 from harness.embedded.agent.volumes import Credentials
 from harness.embedded.events import Recorder
-from harness.embedded.seams import Api, Exit, Object, Runtime
+from harness.embedded.seams import Api, Object, Runtime
 
 
 @dataclass(frozen=True)
@@ -27,16 +28,16 @@ class NodeSettings:
 
 @dataclass(frozen=True)
 class Tools:
-    """What pod workers act through. `exits` says who wants to know of a container's end."""
+    """What pod workers act through, and where they take down what they made."""
 
     api: Api
     runtime: Runtime
+    records: Records
     actions: Actions
     recorder: Recorder
     settings: NodeSettings
     clock: Callable[[], float]
     spawn: Callable[[Coroutine[None, None, None]], asyncio.Task[None]]
-    exits: dict[str, Callable[[Exit], None]] = field(default_factory=dict)
 
     def event(
         self, pod: Object, kind: str, reason: str, message: str, container: str = "", init: bool = False

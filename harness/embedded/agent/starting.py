@@ -5,6 +5,7 @@ Knows nothing of why it is started, nor of restarts and their delays.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from harness.embedded.agent.actions import ActionUnknown, Target
@@ -107,10 +108,16 @@ class Starter:
         try:
             running = await self._tools.runtime.start(spec)
         except RuntimeFailure as error:
-            instance.reason, instance.message = "StartError", str(error)
-            instance.end(Exit(instance.id, NOT_STARTED, 0, self._tools.clock()))
+            self._not_started(instance, str(error))
             raise StartFailed("RunContainerError", str(error)) from error
+        except asyncio.CancelledError:
+            self._not_started(instance, "the start was given up")  # and so the machine undoes it
+            raise
         instance.started = running.started
+
+    def _not_started(self, instance: Instance, why: str) -> None:
+        instance.reason, instance.message = "StartError", why
+        instance.end(Exit(instance.id, NOT_STARTED, 0, self._tools.clock()))
 
     async def hook(self, pod: Object, container: Object, target: Target) -> None:
         """Runs the postStart hook, without a limit as a kubelet does; StartFailed when it fails."""

@@ -8,6 +8,7 @@ containers' processes.
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -54,7 +55,6 @@ class Volumes:
     def __init__(self, root: Path, credentials: Credentials) -> None:
         self.root, self._credentials = root, credentials
         self.shm = root / "shm"
-        self._version = 0
 
     def log(self, container: str, restarts: int) -> Path:
         """Where the log of one instance goes."""
@@ -110,8 +110,7 @@ class Volumes:
         link = folder / "..data"
         if link.exists() and _read(link) == files:
             return
-        self._version += 1
-        version = folder / f"..{self._version}"
+        version = folder / f"..{secrets.token_hex(4)}"
         for path, (content, mode) in files.items():
             target = version / path
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -2,8 +2,9 @@
 
 A pass begins with a look at the containers, which is reported; then it acts. So nothing is seen of a
 container until the pass that started it is over, hook included, and a hook holds up whatever else the pod
-needs, its deletion too. Only readiness is reported at once. Knows nothing of how the API or other pods are
-watched.
+needs, its deletion too. Only readiness is reported at once. What there is of the pod on the machine it finds
+and keeps in the pod's record, so that the worker of a later agent goes on from there. Knows nothing of how
+the API or other pods are watched.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from harness.embedded.agent.status import Health, Seen, is_sidecar, pod_status
 from harness.embedded.agent.stopping import AFTER_HOOK_S, stop
 from harness.embedded.agent.support import passed_over, refusals
 from harness.embedded.agent.volumes import MountFailed, Volumes
-from harness.embedded.seams import PODS, ApiError, Exit, Image, Object, RuntimeFailure
+from harness.embedded.events import unix
+from harness.embedded.seams import PODS, ApiError, Image, Object, RuntimeFailure
 
 RETRY_S = 1.0  # before a start that failed is tried again; a kubelet takes about as long to notice
 SANDBOX_RETRY_S = 5.0  # the machine is out of something; it does not get better within milliseconds
@@ -41,7 +43,10 @@ class PodWorker:
     def __init__(self, pod: Object, tools: Tools) -> None:
         self.pod, self._tools = pod, tools
         metadata, self._uid = pod["metadata"], str(pod["metadata"]["uid"])
-        self.histories: dict[str, History] = {}
+        self._record = tools.records.of(self._uid)
+        self.histories = self._record.histories
+        for history in self.histories.values():
+            history.waiting = None  # the reason was that of an agent before this one
         self._volumes = Volumes(tools.runtime.volumes / self._uid, tools.settings.credentials)
         self._sources = Sources(tools.api, metadata["namespace"])
         self._starter = Starter(tools, self._volumes, self._sources)
@@ -54,8 +59,8 @@ class PodWorker:
             tools.clock,
         )
         self._backoff = Backoff()
-        self._sandbox, self._address = secrets.token_hex(16), ""
-        self._seen = Seen({}, "", tools.settings.host_ip, tools.clock())
+        started = (pod.get("status") or {}).get("startTime")
+        self._seen = Seen({}, "", tools.settings.host_ip, unix(started) if started else tools.clock())
         self._stale = True  # the volumes' content
         self._judged = self._refused = self._finished = self._unmounted = False
         self._not_before: dict[tuple[str, str], float] = {}
@@ -82,6 +87,11 @@ class PodWorker:
         """The pod was removed from the API: everything of it ends at once."""
         self._gone.set()
 
+    def exited(self, instance: Instance) -> None:
+        """One of its instances has ended."""
+        self._prober.rest(instance)
+        self._wake_up()
+
     def instance(self, container: str, previous: bool = False) -> Instance | None:
         """The newest instance of a container, or the one before it."""
         history = self.histories.get(container)
@@ -103,11 +113,6 @@ class PodWorker:
     def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-
-    def _exited(self, instance: Instance, exit: Exit) -> None:
-        instance.end(exit)
-        self._prober.rest(instance)
-        self._wake_up()
 
     def _readiness_changed(self) -> None:
         self._report()
@@ -131,11 +136,11 @@ class PodWorker:
             if self._gone.is_set():
                 await _cancelled(passes)
                 await self._remove()
+            self._tools.records.forget(self._uid)
         finally:
             self._cancel_timer()
             self._prober.close()
             await _cancelled(writer, passes, gone)
-            self._forget_exits()
 
     async def _passes(self) -> None:
         while True:
@@ -173,7 +178,7 @@ class PodWorker:
         """Takes down what is to be seen now and reports it."""
         views = {name: history.view() for name, history in self.histories.items()}
         self._seen = Seen(
-            views, self._address, self._tools.settings.host_ip, self._seen.start_time, self._seen.over
+            views, self._record.address, self._tools.settings.host_ip, self._seen.start_time, self._seen.over
         )
         for container in _containers(pod):
             instance = self.instance(container["name"])
@@ -182,7 +187,7 @@ class PodWorker:
                 and instance.running
                 and not (_is_init(pod, container) and not is_sidecar(container))
             ):
-                self._prober.watch(container, instance, self._address)
+                self._prober.watch(container, instance, self._record.address)
         self._report()
 
     def _report(self) -> None:
@@ -214,12 +219,13 @@ class PodWorker:
             except MountFailed as error:
                 self._tools.event(pod, "Warning", "FailedMount", str(error))
                 self._unmounted = True
-                return bool(self._address)
+                return bool(self._record.address)
             self._unmounted = False
-        if self._address or self._unmounted:
-            return bool(self._address)
+        if self._record.address or self._unmounted:
+            return bool(self._record.address)
         try:
-            self._address = await self._tools.runtime.run_sandbox(self._sandbox, hostname(pod))
+            self._record.sandbox = secrets.token_hex(16)
+            self._record.address = await self._tools.runtime.run_sandbox(self._record.sandbox, hostname(pod))
         except RuntimeFailure as error:
             self._tools.event(
                 pod, "Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}"
@@ -230,7 +236,7 @@ class PodWorker:
 
     def _facts(self) -> Facts:
         settings = self._tools.settings
-        return Facts(settings.name, settings.host_ip, settings.capacity, self._address)
+        return Facts(settings.name, settings.host_ip, settings.capacity, self._record.address)
 
     # -- containers ------------------------------------------------------------------------------------------
 
@@ -248,12 +254,12 @@ class PodWorker:
         try:
             image = self._starter.image(container, partial(self._tell, pod, container))
             instance = self._new_instance(container, history, image)
-            spec = await self._starter.spec(pod, container, instance, self._sandbox, self._facts())
+            spec = await self._starter.spec(pod, container, instance, self._record.sandbox, self._facts())
             self._admit(history, instance)
             self._tell(pod, container, "Normal", "Created", f"Created container: {instance.name}")
             await self._starter.run(spec, instance)
             self._tell(pod, container, "Normal", "Started", f"Started container {instance.name}")
-            await self._starter.hook(pod, container, Target.of(container, instance.id, self._address))
+            await self._starter.hook(pod, container, Target.of(container, instance.id, self._record.address))
         except StartFailed as failure:
             await self._start_failed(pod, container, instance, failure)
             history.waiting = failure.waiting
@@ -271,10 +277,8 @@ class PodWorker:
         """Makes an instance the one that counts; the log of the one before the last is dropped."""
         forgotten = history.succeed(instance)
         if forgotten is not None:
-            self._tools.exits.pop(forgotten.id, None)
             for log in (forgotten.log, forgotten.log.with_name(forgotten.log.name + ".1")):
                 log.unlink(missing_ok=True)
-        self._tools.exits[instance.id] = partial(self._exited, instance)
 
     async def _start_failed(
         self, pod: Object, container: Object, instance: Instance | None, failure: StartFailed
@@ -291,7 +295,7 @@ class PodWorker:
         elif reason == "PostStartHookError" and instance is not None:
             tell("Warning", "FailedPostStartHook", "PostStartHook failed")
             tell("Normal", "Killing", "FailedPostStartHook")
-            await stop(self._tools, pod, container, instance, self._address, _grace(pod))
+            await stop(self._tools, pod, container, instance, self._record.address, _grace(pod))
         if reason != "CreateContainerConfigError":  # that one waits for a change of what it refers to
             self._not_before[_key(container)] = self._tools.clock() + RETRY_S
 
@@ -334,7 +338,7 @@ class PodWorker:
         kill.instance.replaced = kill.replaced
         self._tell(pod, kill.container, "Normal", "Killing", kill.message)
         own = kill.container[KEYS[kill.failed]].get("terminationGracePeriodSeconds") if kill.failed else None
-        await stop(self._tools, pod, kill.container, kill.instance, self._address, own or _grace(pod))
+        await stop(self._tools, pod, kill.container, kill.instance, self._record.address, own or _grace(pod))
 
     async def _stop_all(self, pod: Object, grace: float) -> None:
         """Ends all containers at once, then the native sidecars, last one first, in what is left of the
@@ -353,12 +357,12 @@ class PodWorker:
         instance = self.instance(container["name"])
         if instance is not None and instance.running:
             self._tell(pod, container, "Normal", "Killing", f"Stopping container {container['name']}")
-            await stop(self._tools, pod, container, instance, self._address, grace)
+            await stop(self._tools, pod, container, instance, self._record.address, grace)
 
     async def _finish(self, pod: Object) -> None:
         """Nothing of the pod will run again: ends its sidecars and frees its sandbox, and keeps its logs."""
         await self._stop_all(pod, _grace(pod))
-        await self._tools.runtime.remove_sandbox(self._sandbox)
+        await self._tools.runtime.remove_sandbox(self._record.sandbox)
         self._finished = True
 
     async def _terminate(self, pod: Object) -> None:
@@ -380,14 +384,8 @@ class PodWorker:
                 raise
 
     async def _remove(self) -> None:
-        await self._tools.runtime.remove_sandbox(self._sandbox)
+        await self._tools.runtime.remove_sandbox(self._record.sandbox)
         self._volumes.remove()
-
-    def _forget_exits(self) -> None:
-        for history in self.histories.values():
-            for instance in (history.current, history.former):
-                if instance is not None:
-                    self._tools.exits.pop(instance.id, None)
 
 
 async def _cancelled(*tasks: asyncio.Task[Any]) -> None:

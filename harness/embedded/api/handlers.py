@@ -85,7 +85,7 @@ class Handlers:
         self._node: Node | None = None
 
     def attach_node(self, node: Node) -> None:
-        """Who runs the pods, for logs and exec."""
+        """Who runs the pods, for logs, exec and the node's own proxy."""
         self._node = node
 
     async def close(self) -> None:
@@ -178,10 +178,12 @@ class Handlers:
         part = call.target.subresource
         if part in NOT_HERE:
             raise unsupported(NOT_HERE[part])
-        if part == "proxy" and call.kind.resource != "pods":
+        if part == "proxy" and call.kind.plural not in ("pods", "nodes"):
             raise unsupported(f"the proxy of {call.kind.plural}; use that of pods")
         if part and part not in call.kind.subresources:
             raise unknown_path(call.request.path)
+        if part == "proxy" and call.kind.plural == "nodes":
+            return await self._node_proxy(call)
         if part in ("log", "exec", "proxy", "binding", "eviction"):
             return await self._pod_part(call, part)
         return await self._object(call, part)
@@ -304,14 +306,28 @@ class Handlers:
         pod = (await self._engine.get(call.kind, namespace, name)).object
         if part == "proxy":
             return await self._proxy.carry(call.request, pod, proxy.port_of(pod, port), call.target.rest)
-        if self._node is None:
-            raise ApiError(503, "ServiceUnavailable", "no node is running yet")
+        node = self._attached()
         if part == "log" and method == "GET":
-            return await logs.serve(call.request, self._node, pod, call.query)
+            return await logs.serve(call.request, node, pod, call.query)
         if part == "exec" and method in ("GET", "POST"):
             command = call.request.rel_url.query.getall("command", [])
-            return await exec.run(call.request, self._node, pod, call.query, command)
+            return await exec.run(call.request, node, pod, call.query, command)
         raise not_allowed(method, f"pods/{part}")
+
+    def _attached(self) -> Node:
+        if self._node is None:
+            raise ApiError(503, "ServiceUnavailable", "no node is running yet")
+        return self._node
+
+    async def _node_proxy(self, call: Call) -> web.StreamResponse:
+        """What the node's agent serves itself: POST `restart` restarts it, and is answered when it works again."""
+        await self._engine.get(call.kind, "", call.target.name)
+        if call.target.rest != "restart":
+            raise unsupported("the proxy of nodes, but for POST /api/v1/nodes/NAME/proxy/restart")
+        if call.request.method != "POST":
+            raise not_allowed(call.request.method, "nodes/proxy")
+        await self._attached().restart()
+        return web.Response(text="ok")
 
     async def _bind_or_evict(self, call: Call, part: str) -> web.StreamResponse:
         body = await call.body()

@@ -104,6 +104,7 @@ POD_SUBRESOURCES = {
     "binding": ("Binding", "", ("create",)),
     "eviction": ("Eviction", "policy/v1", ("create",)),
 }
+NODE_SUBRESOURCES = {**_status("Node"), "proxy": ("NodeProxyOptions", "", ("create",))}
 
 BUILT_IN: tuple[Kind, ...] = (
     Kind(
@@ -118,7 +119,7 @@ BUILT_IN: tuple[Kind, ...] = (
         {**_status("Namespace"), "finalize": ("Namespace", "", ("update",))},
     ),
     Kind("", "v1", "pods", "pod", "Pod", True, ("po",), ("all",), POD_SUBRESOURCES, generation=True),
-    Kind("", "v1", "nodes", "node", "Node", False, ("no",), (), _status("Node")),
+    Kind("", "v1", "nodes", "node", "Node", False, ("no",), (), NODE_SUBRESOURCES),
     Kind("", "v1", "events", "event", "Event", True, ("ev",)),
     Kind("", "v1", "configmaps", "configmap", "ConfigMap", True, ("cm",)),
     Kind("", "v1", "secrets", "secret", "Secret", True),

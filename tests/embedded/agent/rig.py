@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.embedded.agent.agent import NodeAgent
+from harness.embedded.agent.records import Records
+from harness.embedded.agent.service import AgentService
 from harness.embedded.seams import EVENTS, PODS, ApiError, Object
 from tests.embedded.fakes import FakeApi, FakeRuntime, Program, clock
 
@@ -39,15 +41,21 @@ class Rig:
 
     def __init__(self, folder: Path, programs: Mapping[str, Program], backoff: bool) -> None:
         self.api, self.runtime, self.network = FakeApi(), FakeRuntime(folder, programs), FakeNetwork()
-        self.agent = NodeAgent(
+        self._backoff = backoff
+        self.agent = AgentService(self._new_agent)
+
+    def _new_agent(self, records: Records) -> NodeAgent:
+        self.records = records
+        return NodeAgent(
             self.api,
             self.runtime,
+            records,
             host_ip="10.0.0.1",
             service_host="10.0.0.1",
             service_port=6443,
             ca="CA",
             token="TOKEN",
-            kubelet_backoff=backoff,
+            kubelet_backoff=self._backoff,
             network=self.network,
             clock=clock,
         )

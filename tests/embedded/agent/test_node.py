@@ -21,7 +21,7 @@ def write(path: Path, *texts: str, second: int = 0) -> None:
 
 
 async def read(rig: Rig, container: str = "a", **options: object) -> bytes:
-    chunks = rig.agent.node.logs("default", "pod", container, LogOptions(**options))  # type: ignore[arg-type]
+    chunks = rig.agent.logs("default", "pod", container, LogOptions(**options))  # type: ignore[arg-type]
     return b"".join([chunk async for chunk in chunks])
 
 
@@ -97,7 +97,7 @@ async def test_who_is_not_there_has_no_logs(tmp_path: Path) -> None:
         with pytest.raises(ApiError, match="container b is not valid for pod pod"):
             await read(rig, "b")
         with pytest.raises(ApiError) as missing:
-            await rig.agent.node.exec("default", "other", "a", ["true"], stdin=False, tty=False)
+            await rig.agent.exec("default", "other", "a", ["true"], stdin=False, tty=False)
         assert missing.value.code == 404
 
 
@@ -105,7 +105,7 @@ async def test_a_command_runs_in_the_container_that_is_there_now(tmp_path: Path)
     async with running(tmp_path, {"app:v1": Program(commands=lambda spec, command: (1.0, 3, "out"))}) as rig:
         await rig.create(container("a"))
         await rig.until_ready()
-        session = await rig.agent.node.exec("default", "pod", "a", ["x", "y"], stdin=False, tty=False)
+        session = await rig.agent.exec("default", "pod", "a", ["x", "y"], stdin=False, tty=False)
         assert await session.read() == ("stdout", b"out")
         assert await session.wait() == 3
         assert rig.did("exec") == ["exec a x y"]
@@ -118,4 +118,4 @@ async def test_no_command_runs_in_a_container_that_has_ended(tmp_path: Path) -> 
         rig.runtime.kill("a")
         await asyncio.sleep(1)
         with pytest.raises(ApiError, match="is not running"):
-            await rig.agent.node.exec("default", "pod", "a", ["true"], stdin=False, tty=False)
+            await rig.agent.exec("default", "pod", "a", ["true"], stdin=False, tty=False)

@@ -63,7 +63,7 @@ class FakeNode:
     def __init__(self) -> None:
         self.sessions: list[FakeSession] = []
         self.more = asyncio.Event()
-        self.readers = 0
+        self.readers = self.restarts = 0
 
     async def logs(
         self, namespace: str, pod: str, container: str, options: LogOptions
@@ -87,6 +87,9 @@ class FakeNode:
         session = FakeSession(command, stdin=stdin)
         self.sessions.append(session)
         return session
+
+    async def restart(self) -> None:
+        self.restarts += 1
 
 
 class Cluster:

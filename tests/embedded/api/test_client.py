@@ -385,6 +385,17 @@ def test_a_pod_that_cannot_be_reached_is_told_apart(cluster: Cluster, core: Any,
     assert (code, reason) == (503, "ServiceUnavailable")
 
 
+def test_a_node_is_told_to_restart_its_agent_and_to_do_nothing_else(cluster: Cluster, core: Any) -> None:
+    core.create_node({"metadata": {"name": "agents"}})
+    assert core.connect_post_node_proxy_with_path("agents", "restart") == "ok"
+    assert cluster.node.restarts == 1
+    assert refusal(core.connect_get_node_proxy_with_path, "agents", "restart")[0] == 405
+    assert refusal(core.connect_post_node_proxy_with_path, "nobody", "restart")[:2] == (404, "NotFound")
+    code, _, message = refusal(core.connect_post_node_proxy_with_path, "agents", "metrics")
+    assert (code, "proxy/restart" in message) == (501, True)
+    assert cluster.node.restarts == 1
+
+
 # -- who asks, and what is not there ------------------------------------------------------------------------
 
 
