@@ -16,6 +16,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from math import inf, nextafter
 
 from harness.record.upgrade import Phase, PhaseName, PodUpgrade, Upgrade
@@ -179,7 +180,7 @@ def _absences(pod: PodUpgrade) -> Iterator[tuple[float, float]]:
     The kubelet calls the pod Ready only when what it delayed works, which is later than its start. A container that
     ends again in between has itself to blame for what follows.
     """
-    for phase, after in zip(pod.phases, [*pod.phases[1:], None], strict=True):
+    for phase, after in zip_longest(pod.phases, pod.phases[1:]):
         if phase.name != "back-off":
             continue
         over = inf if phase.end is None else phase.end

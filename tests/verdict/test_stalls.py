@@ -82,7 +82,7 @@ def test_noise_that_hits_all_pods_alike_is_no_alarm(noise: str, seed: int) -> No
 
 def test_a_start_of_containers_that_stops_the_whole_machine_is_no_alarm() -> None:
     rng, run = random.Random(1), simulated(1, upgrades=5)
-    alike = [(at + 0.2, 0.15) for pod in synthetic.PODS for at in flip_starts(run.upgrades, pod)]
+    alike = [(at + 0.2, 0.06) for pod in synthetic.PODS for at in flip_starts(run.upgrades, pod)]
     run.load.slots += [  # in a long time of peace, in which flips are rare, p99.9 knows nothing of them
         dataclasses.replace(slot, at=round(slot.at + 100 * part, 1))
         for part in range(1, 10)
