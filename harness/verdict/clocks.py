@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields
+from operator import attrgetter
 
-from harness.record.ledger import Client, ClientFailure, Connection, LoadLedger, Neighbour
+from harness.record.ledger import Client, ClientFailure, Connection, LoadLedger, Neighbour, Slot
 from harness.record.report import ClockOffset
+
+_ALL_BUT_TIME = attrgetter(
+    *(field.name for field in fields(Slot)[1:])
+)  # dataclasses.replace takes five times as long
 
 
 class Clocks:
@@ -32,7 +37,7 @@ class Clocks:
                 "stopped": back.time_or_none(load.stopped),
                 "clients": [back.client(client) for client in load.clients],
                 "connections": [back.connection(connection) for connection in load.connections],
-                "slots": [replace(slot, at=back.time(slot.at)) for slot in load.slots],
+                "slots": [Slot(back.time(slot.at), *_ALL_BUT_TIME(slot)) for slot in load.slots],
             }
         )
 

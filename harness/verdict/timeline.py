@@ -6,7 +6,7 @@ Knows nothing of phases and outcomes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, groupby
 
 from harness.record.counts import each
@@ -54,16 +54,13 @@ def _at(number: int) -> float:
 
 def _point(number: int, slots: Sequence[Slot]) -> Point:
     """What all pods and classes did in one slot, but for what failed."""
-    versions: Counter[str] = Counter()
-    for slot in slots:
-        versions.update(slot.versions)
     latencies = (each(slot.latency_us) for slot in slots if slot.traffic_class not in LASTING)
     p50, p99 = percentiles_ms(chain.from_iterable(latencies), (50, 99))
     return Point(
         at=_at(number),
         sent=sum(slot.sent for slot in slots),
         failed=0,
-        versions=dict(versions),
+        versions=_sum(slot.versions for slot in slots),
         p50=p50,
         p99=p99,
         opened=sum(slot.opened for slot in slots),
@@ -73,19 +70,24 @@ def _point(number: int, slots: Sequence[Slot]) -> Point:
 
 def _together(number: int, parts: Sequence[Point], failed: int) -> Point:
     """Several slots as one point: their sums, the median of their medians, and the worst of their p99."""
-    versions: Counter[str] = Counter()
-    for part in parts:
-        versions.update(part.versions)
     return Point(
         at=_at(number),
         sent=sum(part.sent for part in parts),
         failed=failed,
-        versions=dict(sorted(versions.items())),
+        versions=dict(sorted(_sum(part.versions for part in parts).items())),
         p50=_middle((part.p50, part.sent) for part in parts),
         p99=max((part.p99 for part in parts if part.p99 is not None), default=None),
         opened=sum(part.opened for part in parts),
         cut=sum(part.cut for part in parts),
     )
+
+
+def _sum(several: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for counts in several:
+        for version, count in counts.items():
+            total[version] = total.get(version, 0) + count
+    return total
 
 
 def _middle(weighted: Iterable[tuple[float | None, int]]) -> float | None:

@@ -64,6 +64,27 @@ def test_pod_whose_upgrade_broke_off_stays_in_its_phase() -> None:
     assert window(broken) == (PATCHED, None)
 
 
+def test_an_upgrade_that_was_interrupted_before_its_pods_did_anything_has_no_phases() -> None:
+    early = HOT.model_copy(deep=True)
+    early.settled = None
+    for pod in early.pods:
+        pod.phases = []
+    phases = Phases([early])
+    assert phases.during_any(PATCHED + 1, PATCHED + 2) == Place("steady", 1)
+    assert not phases.without_endpoints(PATCHED + 1, PATCHED + 2)
+    assert not phases.in_doubt(PATCHED + 1, PATCHED + 2, ["app-0"], 1.0)
+    assert not list(flips(early))
+
+
+def test_of_two_upgrades_that_have_not_settled_the_one_patched_last_is_under_way() -> None:
+    first, second = HOT.model_copy(deep=True), NEXT.model_copy(deep=True)
+    first.settled = None
+    phases = Phases([second, first])
+    assert second.settled is not None
+    moments = [PATCHED - 1, PATCHED + 9, second.patched, second.settled, second.settled + 0.001]
+    assert [phases.at("app-9", at).upgrade for at in moments] == [None, 1, 2, 2, 1]
+
+
 def test_window_ends_with_the_last_pods_reset() -> None:
     assert window(HOT) == (PATCHED, HOT.pods[1].phases[2].end)
 

@@ -80,6 +80,18 @@ def test_noise_that_hits_all_pods_alike_is_no_alarm(noise: str, seed: int) -> No
     assert judged(run).outcome == "passed"
 
 
+def test_a_start_of_containers_that_stops_the_whole_machine_is_no_alarm() -> None:
+    rng, run = random.Random(1), simulated(1, upgrades=5)
+    alike = [(at + 0.2, 0.06) for pod in synthetic.PODS for at in flip_starts(run.upgrades, pod)]
+    run.load.slots += [  # in a long time of peace, in which flips are rare, p99.9 knows nothing of them
+        dataclasses.replace(slot, at=round(slot.at + 100 * part, 1))
+        for part in range(1, 10)
+        for slot in run.load.slots
+    ]
+    flow(rng, run, dict.fromkeys(synthetic.PODS, alike))
+    assert judged(run).outcome == "passed"
+
+
 @pytest.mark.parametrize("noise", ["quiet", "busy"])
 @pytest.mark.parametrize("seed", range(3))
 def test_a_stall_at_the_flips_to_one_image_is_seen_through_the_noise(noise: str, seed: int) -> None:
