@@ -18,7 +18,6 @@ from kubernetes.stream.ws_client import ERROR_CHANNEL, STDERR_CHANNEL, STDOUT_CH
 from harness.calls import reason_of
 from harness.errors import ClusterError
 
-
 TURN_S = 0.2  # how soon the end of a session that says nothing is seen
 
 

@@ -21,7 +21,8 @@ Report = Callable[[str, float, int, RequestFailed | None], None]
 
 KEEPS_CONNECTION = frozenset({"status"})  # failures after which the connection is still in step
 ENDS_BY_CLIENT = frozenset({"corrupted"})  # failures after which this side does not trust it any more
-LOOK_S = 0.5  # how often a client that waits for its next time looks whether it is to stop
+LOOK_S = 0.5  # how often a client that waits for its next time looks whether it is to stop, or
+LOOKS = 4  # so often in an interval, where that is long: thousands of silent clients are no load
 
 
 class Sender:
@@ -58,7 +59,7 @@ class Sender:
         """Waits for the next intended time, and sees at once when the server ends the idle connection."""
         unasked = None
         while True:
-            until = min(due, monotonic() + LOOK_S)
+            until = min(due, monotonic() + max(LOOK_S, self._traffic.interval_s / LOOKS))
             if self._conversation and unasked is None:
                 try:
                     if not self._conversation.silent_until(until):
