@@ -235,7 +235,7 @@ def test_a_client_that_waits_for_its_next_time_stops_soon(serve: Serve) -> None:
 def test_a_stop_is_seen_in_a_long_pause_of_the_schedule(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sender, "STOP_SEEN_S", 0.05)
+    monkeypatch.setattr(sender, "LOOK_S", 0.05)
     kept = ledger.Ledger("worker-0", ledger.wall(monotonic()))
     client = kept.client("w.0", "keep-alive", "pod-1")
     one = sender.Sender(
