@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import singledispatchmethod
@@ -78,9 +79,10 @@ class Player:
     @_do.register
     def _(self, step: steps.Upgrade) -> None:
         for _ in range(step.count):
+            began = time.monotonic()
             self._begin(step.to, "settled")
             self._settle()
-            self._driver.idle(step.pause_s)
+            self._driver.idle(max(step.pause_s, began + (step.every_s or 0.0) - time.monotonic()))
 
     @_do.register
     def _(self, step: steps.Begin) -> None:
@@ -131,6 +133,8 @@ class Player:
 
     @_do.register
     def _(self, step: steps.Steady) -> None:
+        if step.fault:
+            self._act.fault(step.fault)
         self._driver.idle(step.seconds)
 
     @_do.register

@@ -23,11 +23,15 @@ Part = Literal["controller", "agent"]
 
 @dataclass(frozen=True)
 class Upgrade:
-    """Changes the image and waits until every pod is settled; `count` times, with steady traffic in between."""
+    """Changes the image and waits until every pod is settled; `count` times, with steady traffic in between.
+
+    `pause_s` is from the end of one to the next, `every_s` at least from one change to the next.
+    """
 
     to: str = NEXT
     count: int = 1
     pause_s: float = 0.5
+    every_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,10 @@ class Reach:
 
 @dataclass(frozen=True)
 class Steady:
-    """Lets traffic flow."""
+    """Lets traffic flow. `fault` names what is bad about the traffic, if anything is."""
 
     seconds: float
+    fault: str = ""
 
 
 @dataclass(frozen=True)

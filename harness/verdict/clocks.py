@@ -33,6 +33,7 @@ class Clocks:
                 "clients": [back.client(client) for client in load.clients],
                 "connections": [back.connection(connection) for connection in load.connections],
                 "slots": [replace(slot, at=back.time(slot.at)) for slot in load.slots],
+                "efforts": [one.model_copy(update={"at": back.time(one.at)}) for one in load.efforts],
             }
         )
 
