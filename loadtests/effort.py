@@ -27,6 +27,13 @@ class Effort:
     busy: float
 
 
+def behind_s(past: Sequence[Effort]) -> float:
+    """How many seconds of its schedule a worker has not caught up with, at the rate of the last stretch."""
+    rate = past[-1].asked / past[-1].seconds if past else 0.0
+    backlog = sum(one.asked - one.reached for one in past)
+    return backlog / rate if rate else 0.0
+
+
 class Efforts:
     """Those of one test that starts at `start`. All times are monotonic; `late` and `idle` tell totals so far."""
 

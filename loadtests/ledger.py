@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from math import inf
 
-from loadtests.effort import Effort
+from loadtests.effort import Effort, behind_s
 from loadtests.shapes import Arrivals
 
 SLOT_S = 0.1
@@ -310,6 +310,7 @@ class Ledger:
             "sent": sum(client.sent for client in self._clients),
             "failed": sum(len(client.failures) for client in self._clients),
             "running": self.stopped is None,
+            "behind_s": behind_s(self.efforts),
         }
 
     def document(self, since: float = 0.0) -> dict[str, object]:

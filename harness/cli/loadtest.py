@@ -39,7 +39,7 @@ Exit codes: 0 passed, 1 failed, 2 usage or input error, 3 inconclusive, 4 cluste
     show_default=True,
     metavar="FACTOR",
     type=click.FloatRange(1, 100),
-    help="Where the ramp ends at the latest, times the load of a usual run: about 1,200 requests a second.",
+    help="Where the ramp ends at the latest, times the load of a usual run, which is about 1,100 requests a second.",
 )
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64), help="Locust workers.")
 @click.option("--pods", default=1, show_default=True, type=click.IntRange(1), help="Application pods.")
@@ -89,7 +89,8 @@ def command(
     with display(console) as progress:
         test, result = trial.play(plan, run_options, cluster, progress, before_teardown=disarm)
     print_summary(console, result.report, result.folder)
-    console.print(words.knee(test.ramp, test.knee), words.soak(test), sep="\n", soft_wrap=True)
+    if test.knee:
+        console.print(words.knee(test.ramp, test.knee), words.soak(test), sep="\n", soft_wrap=True)
     console.print(f"load test: {result.folder / files.PAGE}", soft_wrap=True)
     if isinstance(result.error, HotupgradeError) and test.outcome != "failed":
         return result.error.exit_code

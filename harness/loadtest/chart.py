@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from harness.record.loadtest import Knee, Limits, RampStep
 
-WIDTH, LEFT, RIGHT, TITLE = 760, 52, 12, 22
+WIDTH, LEFT, RIGHT, TITLE = 960, 52, 12, 22
 RATE, LATENCY, GAP, FOOT = 170, 120, 14, 34
 RATE_TOP = TITLE
 LATENCY_TOP = RATE_TOP + RATE + GAP + TITLE
@@ -84,7 +84,7 @@ def _latencies(ramp: Sequence[RampStep], limits: Limits) -> Iterator[str]:
     yield _text("latency in ms: p50, p99, and the limit of the p99", LEFT, LATENCY_TOP - 8)
     for power in range(-3, 8):
         if low <= 10.0**power <= high:
-            yield from _rule(y(10.0**power), f"{10.0**power:,.3g}" if power < 4 else f"{10**power:,}")
+            yield from _rule(y(10.0**power), f"{10.0**power:,.{max(-power, 0)}f}")
     yield _across("limit", y(limits.p99_ms))
     for name in ("p50", "p99"):
         yield from _line(ramp, name, y)

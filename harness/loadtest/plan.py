@@ -8,7 +8,7 @@ from math import ceil, log
 
 from harness.record.loadtest import Knee
 from harness.scenarios.scenario import UNREACHABLE, Allowed, Scenario
-from harness.scenarios.steps import Steady, Upgrade
+from harness.scenarios.steps import Climb, Upgrade
 
 FIRST, GROWTH = 0.5, 1.2  # times the usual load, and from step to step: the knee is found to a sixth
 STEP_S = 5.0
@@ -16,6 +16,19 @@ LONGER_S = 60.0  # than its steps a ramp lasts until its last request has ended
 SHARE = 0.7
 """Of the knee: room for what an upgrade costs."""
 EVERY_S, POD_S = 4.0, 2.0  # from patch to patch, and more for each pod: pods are upgraded one at a time
+CLIENTS = {
+    "new-connection": (50, 0.2),
+    "keep-alive": (120, 0.2),
+    "post": (50, 0.2),
+    "idle-keep-alive": (240, 1.6),
+    "stream": (100, 1.0),
+}
+"""Of each class, and seconds between two requests of one.
+
+The first three make a usual run's rate with five times its clients: a client waits for its answer, and where all do,
+it is they that a load ends at. The other two keep their own pace, and are more than usual: the upgrade of a single
+pod may take but a second, and has to see enough of them.
+"""
 FEWEST = 2
 """Upgrades of a soak: there and back."""
 
@@ -43,8 +56,9 @@ class Plan:
             name="ramp",
             profile="core",
             description=f"Arrivals grow by a fifth every {STEP_S:g} s, without an upgrade, to find the knee.",
-            steps=(Steady(seconds, fault="arrivals begin to grow"),),
+            steps=(Climb(seconds, patience_s=2 * STEP_S),),
             pods=self.pods,
+            clients=CLIENTS,
             shape=f"steps:{','.join(f'{factor:g}' for factor in self.factors)}/{STEP_S:g}",
             allowed=Allowed(
                 "requests beyond what is borne: a ramp goes on until something gives way",
@@ -70,6 +84,7 @@ class Plan:
                 Upgrade(count=max(FEWEST, round(self.minutes * 60 / self.every_s)), every_s=self.every_s),
             ),
             pods=self.pods,
+            clients=CLIENTS,
             shape=f"constant:{self.soak_factor(knee):g}",
             requests_per_upgrade=round(knee.rate * SHARE * self.every_s / 2),
         )

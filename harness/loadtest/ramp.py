@@ -12,6 +12,7 @@ from harness.verdict.latency import LASTING, summary
 
 SETTLING_S = 1.0  # of each step: connections are opened, and what the step before left behind comes to an end
 SEEN = 0.7  # of the rest a worker has to have told of; a ramp that was ended early has no last step
+ENDED = 0.95  # of a step's requests; where more never ended, its percentiles would be those of the lucky ones
 
 
 def steps(loads: Sequence[LoadLedger], factors: Sequence[float], limits: Limits) -> list[RampStep]:
@@ -56,12 +57,15 @@ def _step(
     for slot in slots:
         if slot.traffic_class not in LASTING:
             counts.update(slot.latency_us)
+    asked = sum(_rate(told, "asked") for told in efforts)
+    ended = sum(slot.answered + slot.failed for slot in slots)
+    known = bool(counts) and ended >= ENDED * asked * (end - start)
     step = RampStep(
         factor=factor,
-        asked=sum(_rate(told, "asked") for told in efforts),
+        asked=asked,
         reached=sum(_rate(told, "reached") for told in efforts),
         failed=sum(slot.failed for slot in slots),
-        latency=summary(counts) if counts else None,
+        latency=summary(counts) if known else None,
         late=max(
             sum(one.late for one in told) / max(sum(one.reached for one in told), 1) for told in efforts
         ),
@@ -75,7 +79,7 @@ def _lacks(step: RampStep, limits: Limits) -> Iterator[str]:
     if step.reached < limits.reached * step.asked:
         yield f"{step.reached:,.0f} of {step.asked:,.0f} requests a second were reached"
     if step.latency is None:
-        yield "no answer"
+        yield "many never came to an end"
     elif step.latency.p99 > limits.p99_ms:
         yield f"p99 {step.latency.p99:,.0f} ms"
     if step.failed:

@@ -23,7 +23,7 @@ Pair = tuple[str, str]
 
 @dataclass
 class Sum:
-    """What some slots come to. `moments` counts each slot's time once, however many classes and workers it has."""
+    """What some slots come to. `moments` counts each slot's time once, if anything was sent then at all."""
 
     moments: int = 0
     sent: int = 0
@@ -33,13 +33,14 @@ class Sum:
 
     def add(self, slots: Iterable[Slot]) -> None:
         """Those of one pod in one slot of time."""
-        self.moments += 1
+        before = self.sent
         for slot in slots:
             self.sent += slot.sent
             self.answered += slot.answered
             self.failed += slot.failed
             if slot.traffic_class not in LASTING:
                 self.latency_us.update(slot.latency_us)
+        self.moments += self.sent > before
 
     @property
     def latency(self) -> Latency | None:
@@ -123,6 +124,6 @@ def _figures(phase: PhaseName, of_phase: Sum) -> PhaseFigures:
         seconds=round(seconds, 1),
         sent=of_phase.sent,
         failed=of_phase.failed,
-        rate=of_phase.answered / seconds,
+        rate=of_phase.answered / seconds if seconds else 0.0,
         latency=of_phase.latency,
     )

@@ -31,7 +31,7 @@ def play(
         options,
         turns=[Turn(plan.ramp)],
         workers=plan.workers,
-        then=partial(_soak, plan, progress),
+        then=partial(soak_after, plan, progress),
     )
     result = execute(asked, cluster, progress, before_teardown)
     test = record(plan, result)
@@ -39,7 +39,7 @@ def play(
     return test, result
 
 
-def _soak(plan: Plan, progress: Progress, act: Act) -> Turn | None:
+def soak_after(plan: Plan, progress: Progress, act: Act) -> Turn | None:
     """The second scenario, where the first one found a knee; it says so in a check of its own."""
     if act.error is not None or act.problems:
         return None

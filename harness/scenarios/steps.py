@@ -59,10 +59,17 @@ class Reach:
 
 @dataclass(frozen=True)
 class Steady:
-    """Lets traffic flow. `fault` names what is bad about the traffic, if anything is."""
+    """Lets traffic flow."""
 
     seconds: float
-    fault: str = ""
+
+
+@dataclass(frozen=True)
+class Climb:
+    """Lets traffic flow whose rate grows; until the load generator was far behind its schedule for `patience_s`."""
+
+    seconds: float
+    patience_s: float
 
 
 @dataclass(frozen=True)
@@ -141,6 +148,7 @@ Step = (
     | Settle
     | Reach
     | Steady
+    | Climb
     | Halted
     | Unchanged
     | Strategy
