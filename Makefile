@@ -50,6 +50,11 @@ conformance: $(VENV)/ready-kind ## a run for the record: MANIFEST=FILE, TO="IMAG
 	$(BIN)/hotupgrade run --cluster $(CLUSTER) --file "$$MANIFEST" "$$@" \
 		--version-header "$${VERSION_HEADER-x-sidecar-version}"
 
+load-test: $(VENV)/ready $(if $(filter kind,$(CLUSTER)),$(VENV)/ready-kind) ## a ramp to the knee, then a soak under upgrades: DURATION in minutes, MANIFEST, TO="IMAGE IMAGE", CLUSTER
+	@set -f; for image in $$TO; do set -- "$$@" --to "$$image"; done; \
+	$(BIN)/hotupgrade load-test --cluster $(CLUSTER) --file "$${MANIFEST:-e2e/manifests/reference-sidecarset.yaml}" \
+		"$$@" --duration "$${DURATION:-5}"
+
 job-summary: ## the newest report's Markdown into GITHUB_STEP_SUMMARY
 	@test ! -e reports/latest/summary.md || cat reports/latest/summary.md >> "$${GITHUB_STEP_SUMMARY:-/dev/stdout}"
 
@@ -125,4 +130,4 @@ clean: ## remove the virtual environment and caches, keep reports/
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup e2e images images-push conformance job-summary allow-namespaces wheel release wheelhouse conformance-controller record test test-browser bench check fmt clean cases fuzz bench-handover bench-ledger selftest selftest-short
+.PHONY: help setup e2e images images-push conformance job-summary allow-namespaces wheel release wheelhouse conformance-controller record test test-browser bench check fmt clean cases fuzz bench-handover bench-ledger selftest selftest-short load-test

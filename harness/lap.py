@@ -90,7 +90,7 @@ class Lap:
             self._act.clocks += clocks.measure(load.worker_ports)
             with self._totals(load):
                 time.sleep(WARM_UP_S)
-                self._play(names)
+                self._play(names, load)
                 time.sleep(COOL_DOWN_S)
         except BaseException:
             load.timeouts = INTERRUPTED_WAIT
@@ -163,7 +163,7 @@ class Lap:
             service=self._service,
         )
 
-    def _play(self, names: Sequence[str]) -> None:
+    def _play(self, names: Sequence[str], load: Load) -> None:
         waits = replace(TIMEOUTS, step_s=self._act.turn.scenario.waits.step_s)
         driver = Driver(
             self._cluster.client,
@@ -175,7 +175,15 @@ class Lap:
             timeouts=waits,
         )
         with driver:
-            stage = Stage(self._cluster, self._workload, self._subject, self._number, driver, self._progress)
+            stage = Stage(
+                self._cluster,
+                self._workload,
+                self._subject,
+                self._number,
+                driver,
+                self._progress,
+                behind_s=lambda: load.behind_s,
+            )
             Player(self._act, stage).play(self._steps)
 
     @contextmanager

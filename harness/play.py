@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import singledispatchmethod
 from statistics import median
@@ -29,12 +30,14 @@ from harness.workload import Workload
 
 NOWHERE = "hotupgrade-no-such-tag"
 MORE_DESCRIPTORS, FEW_DESCRIPTORS = 1.2, 20  # what connections that come and go make of the same load
+LOOK_S = 0.5
+FAR_BEHIND_S = 1.0  # of its schedule; with a rate that grows it does not come back from there
 LAP_INDEX = 1000  # a lap makes fewer upgrades than that: no alias comes twice in a run
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What a step can reach. `subject` selects the pods of this lap."""
+    """What a step can reach. `subject` selects the pods of this lap; `behind_s` is how far its load is behind."""
 
     cluster: Cluster
     workload: Workload
@@ -42,6 +45,7 @@ class Stage:
     lap: int
     driver: Driver
     progress: Progress
+    behind_s: Callable[[], float]
 
     @property
     def namespace(self) -> str:
@@ -78,9 +82,10 @@ class Player:
     @_do.register
     def _(self, step: steps.Upgrade) -> None:
         for _ in range(step.count):
+            began = time.monotonic()
             self._begin(step.to, "settled")
             self._settle()
-            self._driver.idle(step.pause_s)
+            self._driver.idle(max(step.pause_s, began + (step.every_s or 0.0) - time.monotonic()))
 
     @_do.register
     def _(self, step: steps.Begin) -> None:
@@ -132,6 +137,16 @@ class Player:
     @_do.register
     def _(self, step: steps.Steady) -> None:
         self._driver.idle(step.seconds)
+
+    @_do.register
+    def _(self, step: steps.Climb) -> None:
+        self._act.fault("the rate begins to grow")
+        far_behind_s = 0.0
+        for _ in range(round(step.seconds / LOOK_S)):
+            self._driver.idle(LOOK_S)
+            far_behind_s = far_behind_s + LOOK_S if self._stage.behind_s() > FAR_BEHIND_S else 0.0
+            if far_behind_s >= step.patience_s:
+                break
 
     @_do.register
     def _(self, step: steps.Halted) -> None:

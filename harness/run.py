@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -72,15 +72,23 @@ class RunOptions:
     ui: int | None = None
     """Port of Locust's own pages, 0 for any; None: they are not shown."""
     seed: int = field(default_factory=lambda: secrets.randbits(32))
+    then: Callable[[Act], Turn | None] | None = None
+    """Another scenario at the end, made of what was seen of the last one, which it may add checks to."""
+
+    @property
+    def single(self) -> bool:
+        """There is one scenario, and what ends it ends the run."""
+        return len(self.turns) == 1 and self.then is None
 
 
 @dataclass(frozen=True)
 class Result:
-    """A finished run: its report, where it lies, and what ended the run early, if anything did."""
+    """A finished run: its report, where it lies, what ended it early, if anything did, and what it was made of."""
 
     report: Report
     folder: Path
     error: BaseException | None
+    acts: Sequence[Act]
 
 
 def images_needed(options: RunOptions, cluster: Cluster) -> list[str]:
@@ -147,7 +155,7 @@ def execute(
     account.error = account.error or failed
     report = account.report()
     files.write(report, folder)
-    return Result(report, folder, account.error)
+    return Result(report, folder, account.error, account.acts)
 
 
 def _reserve(options: RunOptions, started: float) -> Path:
@@ -193,18 +201,24 @@ class _Run:
     def play(self) -> None:
         """All scenarios. One that halts is put down as that, and the next one is played."""
         self._prepare()
-        turns = self._options.turns
-        for number, turn in enumerate(turns, 1):
+        single, count = self._options.single, len(self._options.turns)
+        for number, turn in enumerate(self._turns(), 1):
             act = self._act(turn)
             self._account.acts.append(act)
             act.skipped = lacks(turn.scenario, self._account.subject, self._cluster)
-            if len(turns) > 1:
+            if not single:
                 why = f" is skipped: {act.skipped}" if act.skipped else ""
-                self._progress.note(f"scenario {number} of {len(turns)}: {turn.scenario.name}{why}")
+                self._progress.note(f"scenario {number} of {max(number, count)}: {turn.scenario.name}{why}")
             if not act.skipped:
                 self._play(act)
-            if act.error is not None and len(turns) == 1:
+            if act.error is not None and single:
                 raise act.error
+
+    def _turns(self) -> Iterator[Turn]:
+        yield from self._options.turns
+        then, acts = self._options.then, self._account.acts
+        if then and (turn := then(acts[-1])):
+            yield turn
 
     def _last_words(self, pod: str) -> str:
         """What the sidecars of a pod wrote last, on lines of their own."""
@@ -242,6 +256,7 @@ class _Run:
             description=scenario.description,
             expects=scenario.expects,
             keeps_connections=KEPT if scenario.profile == "extended" else (),
+            to_the_limit=scenario.to_the_limit,
         )
         return Act(turn, requirements, image=subject.image)
 
@@ -254,13 +269,13 @@ class _Run:
             sidecarset.wait_observed(self._api, subject)
             for steps in self._laps_of(act.turn.scenario):
                 self._lap(act, steps)
-            if own and len(self._options.turns) > 1:
+            if own and not self._options.single:
                 sidecarset.delete(self._api, subject)
         except (InputError, ApiException, HTTPError):
             raise
         except BaseException as error:
             act.error = error
-            if not isinstance(error, HotupgradeError) or len(self._options.turns) == 1:
+            if not isinstance(error, HotupgradeError) or self._options.single:
                 raise
             self._progress.note(str(error).splitlines()[0])
             if own:

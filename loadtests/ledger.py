@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from math import inf
 
+from loadtests.effort import Effort, behind_s
 from loadtests.shapes import Arrivals
 
 SLOT_S = 0.1
@@ -278,6 +279,7 @@ class Ledger:
         self.punctuality = Punctuality()
         self.arrivals: list[Arrivals] = []
         """Of each client."""
+        self.efforts: list[Effort] = []
         self._closed: float | None = None
         self._clients: list[Client] = []
         self._counters: dict[tuple[str, str], Counters] = {}
@@ -308,12 +310,13 @@ class Ledger:
             "sent": sum(client.sent for client in self._clients),
             "failed": sum(len(client.failures) for client in self._clients),
             "running": self.stopped is None,
+            "behind_s": behind_s(self.efforts),
         }
 
     def document(self, since: float = 0.0) -> dict[str, object]:
         """The ledger as plain JSON; complete once it has been stopped.
 
-        `since`, in Unix seconds, leaves out the slots before it and the connections that had ended by then.
+        `since`, in Unix seconds, leaves out slots and efforts before it, and the connections that had ended by then.
         """
         return {
             "worker": self.worker,
@@ -331,6 +334,7 @@ class Ledger:
                 for (traffic_class, pod), counters in self._counters.items()
                 for number, slot in counters.slots.since(since)
             ],
+            "efforts": [asdict(replace(one, at=at)) for one in self.efforts if (at := wall(one.at)) >= since],
             "sockets": [
                 {"class": traffic_class, "pod": pod, **asdict(counters.sockets)}
                 for (traffic_class, pod), counters in self._counters.items()

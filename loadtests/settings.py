@@ -96,7 +96,7 @@ def _class(name: str, environment: Mapping[str, str]) -> TrafficClass:
     for item in filter(None, environment.get("CLIENTS", "").split(",")):
         of_class, count, interval_s = _clients(item)
         if of_class == name:
-            traffic = replace(traffic, clients=count, interval_s=interval_s, paced=False)
+            traffic = replace(traffic, clients=count, interval_s=interval_s)
     return replace(traffic, compose=composer(spec, reuses=traffic.reuses)) if spec else traffic
 
 

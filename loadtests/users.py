@@ -17,6 +17,8 @@ from locust.exception import StopUser
 from loadtests import ledger
 from loadtests.classes import TrafficClass
 from loadtests.client import RequestFailed
+from loadtests.effort import Efforts
+from loadtests.idleness import Idleness
 from loadtests.sender import Sender
 from loadtests.settings import Settings
 from loadtests.shapes import Arrivals
@@ -93,10 +95,15 @@ class Worker:
         return Arrivals(self.settings.shape_of(traffic), interval_s, phase, start, monotonic())
 
     def _beat(self) -> None:
-        punctuality = self.ledger.punctuality
+        kept, idleness = self.ledger, Idleness()
+        punctuality, start = kept.punctuality, kept.started - ledger.CLOCK_OFFSET_S
+        efforts = Efforts(start, kept.arrivals, lambda: punctuality.late, idleness.seconds)
+        kept.efforts = efforts.past
         while not self._stopping:
             punctuality.beat(monotonic())
+            efforts.note(monotonic())
             gevent.sleep(punctuality.BEAT_S)
+        idleness.end()
 
 
 class TrafficUser(User):

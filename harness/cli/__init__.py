@@ -17,6 +17,7 @@ from harness.errors import HotupgradeError
 COMMANDS = {
     "run": "harness.cli.run",
     "scenarios": "harness.cli.scenarios",
+    "load-test": "harness.cli.loadtest",
     "selftest": "harness.cli.selftest",
     "cluster": "harness.cli.cluster",
     "images": "harness.cli.images",

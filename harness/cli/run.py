@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli import options
 from harness.cli.clusters import ClusterOptions, cluster_of, cluster_options
 from harness.errors import HotupgradeError, InputError
 
@@ -34,15 +35,7 @@ Examples:
 
 Exit codes: 0 passed, 1 failed, 2 usage or input error, 3 inconclusive, 4 cluster, 130 interrupted.""",
 )
-@click.option(
-    "-f",
-    "--file",
-    "manifest",
-    required=True,
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="The SidecarSet, as you give it to Kruise.",
-)
+@options.manifest
 @click.option(
     "--scenario",
     "names",
@@ -83,12 +76,7 @@ Exit codes: 0 passed, 1 failed, 2 usage or input error, 3 inconclusive, 4 cluste
     type=click.Choice(["hot", "cold"]),
     help="cold sets upgradeType ColdUpgrade: the control that has to lose requests.",
 )
-@click.option(
-    "--to",
-    multiple=True,
-    metavar="IMAGE",
-    help="Image to upgrade to; repeat it to alternate. Default: v1 and v2 of the manifest's image.",
-)
+@options.to
 @click.option(
     "--service", is_flag=True, help="Send to a Service in front of the pods as well: class service."
 )
@@ -107,7 +95,7 @@ Exit codes: 0 passed, 1 failed, 2 usage or input error, 3 inconclusive, 4 cluste
     metavar="[PORT]",
     help="Show Locust's own pages on 127.0.0.1 while the run lasts; any free port unless one is given.",
 )
-@click.option("--container", metavar="NAME", help="Container to upgrade, where several are HotUpgrade.")
+@options.container
 @click.option(
     "--target",
     metavar="KIND/NAME",
@@ -122,26 +110,9 @@ Exit codes: 0 passed, 1 failed, 2 usage or input error, 3 inconclusive, 4 cluste
     type=click.Path(path_type=Path),
     help="Requests for --target and what has to come back; YAML.",
 )
-@click.option(
-    "--port",
-    type=click.IntRange(1, 65535),
-    help="Port where the sidecar serves. Default: the hot container's first containerPort, else 9091.",
-)
-@click.option(
-    "--version-header",
-    default="x-sidecar-version",
-    show_default=True,
-    metavar="HEADER",
-    help="Response header that names the sidecar's version; give '' if there is none.",
-)
-@click.option(
-    "--reports",
-    default=Path("reports"),
-    show_default=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="Folder for reports; DIR/latest points at the newest.",
-)
+@options.port
+@options.version_header
+@options.reports
 @cluster_options
 def command(
     manifest: Path,

@@ -143,6 +143,21 @@ class Saturation(Record):
 LATE_MS = 50.0
 
 
+class Effort(Record):
+    """What a worker did in a stretch of about a second. `at` does not come first: that is how a slot is told."""
+
+    seconds: float
+    at: Time
+    asked: int = Field(description="arrivals that fell due")
+    reached: int = Field(description="arrivals that came to an end, well or not, whenever they were due")
+    late: int = Field(
+        description="requests sent more than LATE_MS late, though their client was free to send"
+    )
+    busy: float = Field(
+        description="share of the time in which it had something to do; 1 is a generator that is the limit itself"
+    )
+
+
 class LoadLedger(Record):
     """Everything that one Locust worker recorded."""
 
@@ -154,6 +169,7 @@ class LoadLedger(Record):
     slots: list[Slot]
     saturation: Saturation
     sockets: list[Sockets] = []
+    efforts: list[Effort] = []
 
     @classmethod
     def model_validate_json(cls, json_data: str | bytes | bytearray, **how: Any) -> Self:

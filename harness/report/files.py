@@ -27,7 +27,7 @@ DRAWINGS: dict[str, Callable[[Report], str]] = {
 def write(report: Report, folder: Path) -> Path:
     """Writes a report's files, points `latest` beside the folder at it, and returns the record's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / RECORD, report.model_dump_json(indent=1) + "\n")
+    put(folder / RECORD, report.model_dump_json(indent=1) + "\n")
     draw(report, folder)
     _point(folder.parent / "latest", folder.name)
     return folder / RECORD
@@ -35,7 +35,7 @@ def write(report: Report, folder: Path) -> Path:
 
 def draw(report: Report, folder: Path) -> list[Path]:
     """Writes what is drawn from the record, and returns where it is."""
-    return [_replace(folder / name, of_report(report)) for name, of_report in DRAWINGS.items()]
+    return [put(folder / name, of_report(report)) for name, of_report in DRAWINGS.items()]
 
 
 def read(path: Path) -> Report:
@@ -56,7 +56,8 @@ def read(path: Path) -> Report:
         raise InputError(f"{path}: not UTF-8 text; give an unchanged {RECORD}") from error
 
 
-def _replace(path: Path, text: str) -> Path:
+def put(path: Path, text: str) -> Path:
+    """Writes a file that appears whole or not at all."""
     draft = path.with_name(f".{path.name}.part")
     draft.write_text(text, encoding="utf-8")
     os.replace(draft, path)

@@ -9,7 +9,7 @@ import json
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.record.report import Outcome, Report
@@ -44,8 +44,27 @@ SOCKETS = {
 
 def html(report: Report) -> str:
     """The page of a report."""
+    return render(
+        _text("template.html"),
+        figures(report),
+        report=report,
+        counts=COUNTS,
+        sockets=SOCKETS,
+        shown_failures=SHOWN_FAILURES,
+        shown_upgrades=SHOWN_UPGRADES,
+        first=first,
+        opened=_opened(report),
+    )
+
+
+def render(template: str, drawn: list[dict[str, Any]], **values: Any) -> str:
+    """A page that extends base.html, with what `drawn` has for each `details.scenario` of it."""
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("harness.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {
         "clock": words.clock,
@@ -54,19 +73,13 @@ def html(report: Report) -> str:
         "seconds": words.seconds,
         "count": "{:,}".format,
     }
-    return environment.from_string(_text("template.html")).render(
-        report=report,
+    return environment.from_string(template).render(
         words=words,
         tables=tables,
-        counts=COUNTS,
-        sockets=SOCKETS,
-        shown_failures=SHOWN_FAILURES,
-        shown_upgrades=SHOWN_UPGRADES,
-        first=first,
-        opened=_opened(report),
         style=Markup(_text("page.css")),
         script=Markup("\n".join(map(_text, SCRIPTS))),
-        data=_json(figures(report)),
+        data=_json(drawn),
+        **values,
     )
 
 

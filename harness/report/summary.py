@@ -7,18 +7,18 @@ and says that it was: first what each scenario shows, then the scenarios themsel
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from harness.record.report import ProfileResult, Report, Scenario
 from harness.record.upgrade import Upgrade
 from harness.report import tables, words
 from harness.report.figures import first
+from harness.report.markup import SHOWN_CELL, fenced, line, table
 
 MOST_BYTES = 1000 * 1024  # of 1,024 KiB: a job's other steps write to the same page
 SHOWN_SCENARIOS, SHOWN_CASES = 200, 20
 SHOWN_FAILURES = 50  # of all scenarios together, but one of each at least
 SHOWN_BARS = 400  # the same of phases in time lines; Mermaid draws no more than some hundreds legibly
-SHOWN_CELL = 300  # characters; a failure's detail or an image's name may be as long as anybody likes
 SHOWN_COMMAND = 16_000
 
 SIGN = {"passed": "✅", "failed": "❌", "inconclusive": "⚠️", "skipped": "⏭️", "interrupted": "⏹️"}
@@ -48,10 +48,10 @@ def _size(lines: Sequence[str]) -> int:
 def _verdict(report: Report) -> list[str]:
     lines = [f"# {SIGN[report.outcome]} {words.HEADLINE[report.outcome]}", "", words.claim(report), ""]
     if report.reason:
-        lines += [_line(report.reason), ""]
+        lines += [line(report.reason), ""]
     cluster = report.cluster
     controller = f"{cluster.controller.name} {cluster.controller.version}"
-    ran_on = _line(f"{cluster.kind}, Kubernetes {cluster.kubernetes}, {controller}")
+    ran_on = line(f"{cluster.kind}, Kubernetes {cluster.kubernetes}, {controller}")
     note = f" {words.EMBEDDED}" if cluster.kind == "embedded" else ""
     return [*lines, f"Cluster: {ran_on}.{note}", ""]
 
@@ -68,13 +68,13 @@ def _profile(report: Report) -> list[str]:
         for name, part in words.profiles(report)
     ]
     implementation = f"{report.implementation.name} {report.implementation.version}"
-    lines = [f"## {_line(implementation)}: {words.conformance(report)}", ""]
+    lines = [f"## {line(implementation)}: {words.conformance(report)}", ""]
     headings = ("profile", "result", "passed", "failed", "skipped", "failed and skipped cases")
-    lines += _table(headings, "llrrrl", rows)
+    lines += table(headings, "llrrrl", rows)
     if of_report.supported:
-        lines += [f"Features that it was seen to have: {_line(', '.join(of_report.supported))}.", ""]
+        lines += [f"Features that it was seen to have: {line(', '.join(of_report.supported))}.", ""]
     if of_report.unsupported:
-        lacking = [f"- {_line(name)}: {_line(why)}" for name, why in of_report.unsupported.items()]
+        lacking = [f"- {line(name)}: {line(why)}" for name, why in of_report.unsupported.items()]
         lines += ["Features that it lacks:", "", *lacking[:SHOWN_CASES], ""]
     return lines
 
@@ -102,7 +102,7 @@ def _list(report: Report) -> list[str]:
         for scenario in report.scenarios[:SHOWN_SCENARIOS]
     ]
     headings = ("scenario", "outcome", "profile", "upgrades", "requests", "failed", "of them allowed")
-    lines = ["## Scenarios", "", *_table(headings, "lllrrrr", rows)]
+    lines = ["## Scenarios", "", *table(headings, "lllrrrr", rows)]
     if len(report.scenarios) > len(rows):
         lines += [
             f"{len(rows)} of {len(report.scenarios):,} scenarios are shown; all are in report.html.",
@@ -115,24 +115,23 @@ def _reproduce(report: Report) -> list[str]:
     command = words.command(report)
     if len(command) > SHOWN_COMMAND:
         command = f"{command[:SHOWN_COMMAND]}\n# … cut; the whole command is in report.json"
-    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", command)), default=0))
     said = f"Seed {report.seed}, hotupgrade {report.version}, {words.moment(report.started)}."
-    return ["## Reproduce", "", f"{fence}sh", command, fence, "", said, ""]
+    return ["## Reproduce", "", *fenced(command), "", said, ""]
 
 
 def _scenario(scenario: Scenario, report: Report) -> list[str]:
     """The details; a scenario among several that passed is folded."""
-    title = f"{SIGN[scenario.outcome]} {_line(words.name(scenario))}: {words.upgrades(scenario)}"
+    title = f"{SIGN[scenario.outcome]} {line(words.name(scenario))}: {words.upgrades(scenario)}"
     lines = [f"## {title}", ""]
     folded = len(report.scenarios) > 1 and scenario.outcome == "passed"
     if folded:
         lines = ["<details>", f"<summary>{title}</summary>", ""]
     if scenario.description:
-        lines += [_line(scenario.description), ""]
+        lines += [line(scenario.description), ""]
     if scenario.reason and scenario.reason != report.reason:
-        lines += [_line(scenario.reason), ""]
+        lines += [line(scenario.reason), ""]
     if scenario.allowance:
-        lines += [f"Allowed to be lost: {_line(scenario.allowance)}", ""]
+        lines += [f"Allowed to be lost: {line(scenario.allowance)}", ""]
     lines += _classes(scenario) + _gates(scenario)
     lines += _failures(scenario, max(1, SHOWN_FAILURES // len(report.scenarios)))
     lines += _timeline(scenario, max(8, SHOWN_BARS // len(report.scenarios)))
@@ -165,7 +164,7 @@ def _classes(scenario: Scenario) -> list[str]:
         "idle closed",
         "p99, worst phase",
     )
-    return _table(headings, "llrrrrrr", rows)
+    return table(headings, "llrrrrrr", rows)
 
 
 def _gates(scenario: Scenario) -> list[str]:
@@ -173,7 +172,7 @@ def _gates(scenario: Scenario) -> list[str]:
         (gate.name, f"{SIGN[gate.outcome]} {gate.outcome}", gate.required, gate.observed)
         for gate in scenario.gates
     ]
-    return _table(("gate", "outcome", "required", "observed"), "llll", rows)
+    return table(("gate", "outcome", "required", "observed"), "llll", rows)
 
 
 def _failures(scenario: Scenario, most: int) -> list[str]:
@@ -190,13 +189,13 @@ def _failures(scenario: Scenario, most: int) -> list[str]:
         )
         for failure in shown
     ]
-    table = _table(("sent at, UTC", "class", "request", "pod", "phase", "kind", "detail"), "lllllll", rows)
+    lines = table(("sent at, UTC", "class", "request", "pod", "phase", "kind", "detail"), "lllllll", rows)
     if len(scenario.failures) > len(shown):
-        table += [
+        lines += [
             f"{len(shown)} of {len(scenario.failures):,} failures are shown; all are in report.json.",
             "",
         ]
-    return table
+    return lines
 
 
 def _timeline(scenario: Scenario, most: int) -> list[str]:
@@ -234,23 +233,3 @@ def _bars(upgrades: Sequence[Upgrade]) -> Iterator[tuple[str, str]]:
 def _label(text: str) -> str:
     """Text that Mermaid takes for nothing else."""
     return re.sub(r"[^\w .-]+", " ", text)[:SHOWN_CELL].strip() or "unnamed"
-
-
-def _table(headings: Sequence[str], align: str, rows: Sequence[Sequence[str]]) -> list[str]:
-    if not rows:
-        return []
-    rule = ["---:" if side == "r" else "---" for side in align]
-    return [_row(headings), _row(rule), *(_row(map(_line, row)) for row in rows), ""]
-
-
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _line(text: str) -> str:
-    """Text that cannot leave its line or its cell, nor be taken for markup."""
-    flat = " ".join(text.split())
-    cut = flat if len(flat) <= SHOWN_CELL else flat[: SHOWN_CELL - 1] + "…"
-    for character in "\\`*_|<[$":
-        cut = cut.replace(character, f"\\{character}")
-    return cut

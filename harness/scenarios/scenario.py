@@ -62,6 +62,8 @@ class Scenario:
     needs: tuple[Need, ...] = ()
     allowed: Allowed | None = None
     waits: Waits = Waits()
+    to_the_limit: bool = False
+    """The load grows until something gives way: it is no flaw of the run if that is the load generator."""
 
     @property
     def upgrades(self) -> int:

@@ -23,11 +23,15 @@ Part = Literal["controller", "agent"]
 
 @dataclass(frozen=True)
 class Upgrade:
-    """Changes the image and waits until every pod is settled; `count` times, with steady traffic in between."""
+    """Changes the image and waits until every pod is settled; `count` times, with steady traffic in between.
+
+    `pause_s` is from the end of one to the next, `every_s` at least from one change to the next.
+    """
 
     to: str = NEXT
     count: int = 1
     pause_s: float = 0.5
+    every_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,14 @@ class Steady:
     """Lets traffic flow."""
 
     seconds: float
+
+
+@dataclass(frozen=True)
+class Climb:
+    """Lets traffic flow whose rate grows; until the load generator was far behind its schedule for `patience_s`."""
+
+    seconds: float
+    patience_s: float
 
 
 @dataclass(frozen=True)
@@ -136,6 +148,7 @@ Step = (
     | Settle
     | Reach
     | Steady
+    | Climb
     | Halted
     | Unchanged
     | Strategy

@@ -117,6 +117,11 @@ class Load:
         """Where each worker serves its ledger, and its clock."""
         return [worker.port for worker in self._workers]
 
+    @property
+    def behind_s(self) -> float:
+        """How far the worst worker is behind its schedule, when it was asked last; from any thread."""
+        return max(worker.behind_s for worker in self._workers)
+
     def web(self, client: ApiClient) -> PodPort:
         """Locust's web UI, to be asked by `client`, from another thread than this one's."""
         return PodPort(client, self._site.namespace, self._master.name, workload.MASTER_WEB_PORT)

@@ -30,6 +30,8 @@ class Worker:
         self.pod = pod
         self.totals = (0, 0)
         """Requests sent and failed, when it was asked last."""
+        self.behind_s = 0.0
+        """How much of its schedule it had not caught up with, then."""
         self.lost: str | None = None
         """Why it could not be stopped in order, if so."""
         self._kept = Kept()
@@ -43,7 +45,7 @@ class Worker:
     def look(self, timeout_s: float) -> dict[str, Any]:
         """How far it is; Unreachable."""
         state: dict[str, Any] = json.loads(self._ask("GET", "/progress", timeout_s))
-        self.totals = state["sent"], state["failed"]
+        self.totals, self.behind_s = (state["sent"], state["failed"]), state["behind_s"]
         return state
 
     def keep(self, timeout_s: float) -> None:

@@ -38,6 +38,7 @@ class Clocks:
                 "clients": [back.client(client) for client in load.clients],
                 "connections": [back.connection(connection) for connection in load.connections],
                 "slots": [Slot(back.time(slot.at), *_ALL_BUT_TIME(slot)) for slot in load.slots],
+                "efforts": [one.model_copy(update={"at": back.time(one.at)}) for one in load.efforts],
             }
         )
 

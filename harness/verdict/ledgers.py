@@ -23,6 +23,8 @@ def generator_kept_up(evidence: Evidence) -> Finding:
     if scheduled:
         worst = min(scheduled, key=lambda saturation: saturation.reached / saturation.asked)
         observed += f"; a worker reached {worst.reached:,.0f} of {worst.asked:,.0f} arrivals a second"
+    if evidence.requirements.to_the_limit:
+        return Finding("skipped", required, f"{observed}; the scenario goes to its limit")
     return Finding(met(not evidence.saturated), required, observed)
 
 

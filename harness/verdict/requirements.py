@@ -67,6 +67,8 @@ class Requirements:
     keeps_connections: Sequence[str] = ()
     gone: frozenset[str] = frozenset()
     """Pods that the scenario took away, and their ledgers with them."""
+    to_the_limit: bool = False
+    """The load grows until something gives way, be it the load generator."""
 
     @property
     def required(self) -> list[str]:

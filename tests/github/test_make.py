@@ -52,6 +52,14 @@ def test_a_conformance_run_has_defaults_and_an_empty_version_header_means_that_t
     assert make(kit, "conformance", MANIFEST="s.yaml", VERSION_HEADER="")[-2:] == ["--version-header", ""]
 
 
+def test_a_load_test_takes_its_inputs_as_they_are_and_has_defaults(kit: Path) -> None:
+    arguments = make(kit, "load-test", CLUSTER="kind", MANIFEST=EVIL, TO="a:1 b:2", DURATION="1")
+    assert arguments[:5] == ["load-test", "--cluster", "kind", "--file", EVIL]
+    assert arguments[5:] == ["--to", "a:1", "--to", "b:2", "--duration", "1"]
+    assert not (kit / "ran").exists()
+    assert make(kit, "load-test")[-3:] == ["e2e/manifests/reference-sidecarset.yaml", "--duration", "5"]
+
+
 def test_a_release_takes_the_tags_name_as_it_is(kit: Path) -> None:
     assert make(kit, "release", TAG=EVIL)[:3] == ["release", "create", EVIL]
     assert not (kit / "ran").exists()

@@ -166,7 +166,7 @@ def test_a_failure_knows_its_neighbours() -> None:
 
 def test_progress_is_told_while_it_runs() -> None:
     kept = played([True, False, True])
-    assert kept.progress() == {"sent": 3, "failed": 1, "running": True}
+    assert kept.progress() == {"sent": 3, "failed": 1, "running": True, "behind_s": 0.0}
     kept.stop(2000.0)
     assert kept.progress()["running"] is False
     assert read(kept).stopped == 2000.0

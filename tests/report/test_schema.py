@@ -62,6 +62,6 @@ def test_missing_field_is_rejected() -> None:
 
 
 def test_command_writes_the_schema(tmp_path: Path) -> None:
-    target = tmp_path / "schema.json"
+    target = tmp_path / "report.schema.json"
     subprocess.run([sys.executable, "-m", "harness.report.schema", str(target)], check=True, timeout=30)
     assert target.read_text(encoding="utf-8") == schema.text()

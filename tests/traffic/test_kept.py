@@ -3,6 +3,7 @@ import time
 from harness.record.ledger import LoadLedger
 from harness.traffic.kept import Kept
 from loadtests import ledger
+from loadtests.effort import Effort
 
 START = 1000.0
 
@@ -15,6 +16,7 @@ def played(kept: ledger.Ledger, client: ledger.Client, seconds: range) -> None:
         client.connections.append(connection)
         client.answered(client.begin(at), at + 0.25, "v1")
         connection.end("told", at + 0.5)
+        kept.efforts.append(Effort(1.0, at - ledger.CLOCK_OFFSET_S, 1, 1, 0, 0.5))
 
 
 def body(kept: ledger.Ledger, since: float) -> bytes:
@@ -31,7 +33,7 @@ def test_the_recent_ledgers_of_a_worker_make_up_its_whole_ledger() -> None:
     found, whole = kept.ledger(), LoadLedger.model_validate(worker.document())
     assert found is not None
     assert found.model_copy(update={"saturation": whole.saturation}) == whole
-    assert len(found.slots) == 120
+    assert (len(found.slots), len(found.efforts)) == (120, 60)
     assert found.stopped is None
 
 
