@@ -99,7 +99,7 @@ def prepared(*script: steps.Step) -> tuple[Player, Played]:
     act = Act(Turn(scenario), required, image="sidecar:v1")
     driver = NotedDriver(act.upgrades)
     workload: Any = type("Nowhere", (), {"namespace": "run"})()
-    stage = Stage(cast(Any, NotedCluster()), workload, SUBJECT, 1, cast(Any, driver), Silent())
+    stage = Stage(cast(Any, NotedCluster()), workload, SUBJECT, 1, cast(Any, driver), Silent(), lambda: 0.0)
     return Player(act, stage), Played(act, driver)
 
 

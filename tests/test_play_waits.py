@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import chain, repeat
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -44,7 +44,7 @@ def play(step: Step, behind_s: Callable[[], float] = lambda: 0.0) -> tuple[Act, 
 
 
 def told(values: Iterator[float]) -> Callable[[], float]:
-    return cast("Callable[[], float]", values.__next__)
+    return values.__next__
 
 
 def test_a_rate_grows_to_its_end_while_the_load_generator_keeps_up() -> None:
