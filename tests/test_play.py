@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import chain, repeat
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -43,10 +43,6 @@ def play(step: Step, behind_s: Callable[[], float] = lambda: 0.0) -> tuple[Act, 
     return act, stand.waited
 
 
-def told(values: Iterator[float]) -> Callable[[], float]:
-    return cast("Callable[[], float]", values.__next__)
-
-
 def test_a_rate_grows_to_its_end_while_the_load_generator_keeps_up() -> None:
     act, waited = play(Climb(20.0, patience_s=3.0))
     assert sum(waited) == 20.0
@@ -55,13 +51,13 @@ def test_a_rate_grows_to_its_end_while_the_load_generator_keeps_up() -> None:
 
 def test_a_rate_that_has_been_too_much_for_long_enough_does_not_grow_on() -> None:
     behind = chain(repeat(0.0, 4), repeat(FAR_BEHIND_S + 0.1))
-    _, waited = play(Climb(20.0, patience_s=3.0), told(behind))
+    _, waited = play(Climb(20.0, patience_s=3.0), behind.__next__)
     assert sum(waited) == 4 * LOOK_S + 3.0
 
 
 def test_a_load_generator_that_caught_up_again_is_given_its_whole_patience() -> None:
     behind = chain(repeat(FAR_BEHIND_S + 0.1, 4), repeat(0.0, 1), repeat(FAR_BEHIND_S + 0.1))
-    _, waited = play(Climb(20.0, patience_s=3.0), told(behind))
+    _, waited = play(Climb(20.0, patience_s=3.0), behind.__next__)
     assert sum(waited) == 5 * LOOK_S + 3.0
 
 

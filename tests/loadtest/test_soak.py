@@ -63,7 +63,8 @@ def test_every_moment_and_every_request_is_in_one_phase_of_one_pair() -> None:
 
 def test_what_comes_before_the_first_upgrade_is_its_steady_phase() -> None:
     first = played().pairs[0].phases[0]
-    assert (first.phase, first.seconds) == ("steady", pytest.approx(FIRST_S + 2 * 0.1, abs=0.3))
+    assert first.phase == "steady"
+    assert first.seconds == pytest.approx(FIRST_S + 2 * 0.1, abs=0.3)
 
 
 def test_a_workers_clock_is_corrected_before_phases_are_told() -> None:
