@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil, log
@@ -16,19 +17,14 @@ LONGER_S = 60.0  # than its steps a ramp lasts until its last request has ended
 SHARE = 0.7
 """Of the knee: room for what an upgrade costs."""
 EVERY_S, POD_S = 4.0, 2.0  # from patch to patch, and more for each pod: pods are upgraded one at a time
-CLIENTS = {
-    "new-connection": (50, 0.2),
-    "keep-alive": (120, 0.2),
-    "post": (50, 0.2),
-    "idle-keep-alive": (240, 1.6),
-    "stream": (100, 1.0),
-}
-"""Of each class, and seconds between two requests of one.
+PACED = {"new-connection": (50, 0.2), "keep-alive": (120, 0.2), "post": (50, 0.2)}
+"""Clients of each class whose rate grows, and seconds between two requests of one, at the usual rate.
 
-The first three make a usual run's rate with five times its clients: a client waits for its answer, and where all do,
-it is they that a load ends at. The other two keep their own pace, and are more than usual: the upgrade of a single
-pod may take but a second, and has to see enough of them.
+That rate is a usual run's, with five times its clients: a client waits for its answer, and where all of them do, it
+is they that a load ends at.
 """
+OWN_PACE = {"idle-keep-alive": (240, 1.6), "stream": (100, 1.0)}
+"""The same of those that keep their pace; more than usual, since the upgrade of one pod may take but a second."""
 FEWEST = 2
 """Upgrades of a soak: there and back."""
 
@@ -58,7 +54,7 @@ class Plan:
             description=f"Arrivals grow by a fifth every {STEP_S:g} s, without an upgrade, to find the knee.",
             steps=(Climb(seconds, patience_s=2 * STEP_S),),
             pods=self.pods,
-            clients=CLIENTS,
+            clients={**PACED, **OWN_PACE},
             shape=f"steps:{','.join(f'{factor:g}' for factor in self.factors)}/{STEP_S:g}",
             allowed=Allowed(
                 "requests beyond what is borne: a ramp goes on until something gives way",
@@ -79,16 +75,20 @@ class Plan:
         return Scenario(
             name="soak",
             profile="core",
-            description=f"An upgrade every {self.every_s:g} s, at {SHARE:.0%} of the knee's load.",
+            description=f"An upgrade every {self.every_s:g} s, at {SHARE:.0%} of the knee's rate.",
             steps=(
                 Upgrade(count=max(FEWEST, round(self.minutes * 60 / self.every_s)), every_s=self.every_s),
             ),
             pods=self.pods,
-            clients=CLIENTS,
+            clients={**PACED, **OWN_PACE},
             shape=f"constant:{self.soak_factor(knee):g}",
             requests_per_upgrade=round(knee.rate * SHARE * self.every_s / 2),
         )
 
     def soak_factor(self, knee: Knee) -> float:
-        """Times the usual load."""
-        return round(knee.factor * SHARE, 3)
+        """Times the usual rate of those that have no pace of their own."""
+        return round((knee.rate * SHARE - _rate(OWN_PACE)) / _rate(PACED), 3)
+
+
+def _rate(clients: Mapping[str, tuple[int, float]]) -> float:
+    return sum(count / seconds for count, seconds in clients.values())

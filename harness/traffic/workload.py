@@ -105,7 +105,6 @@ def app_deployment(
             "template": {
                 "metadata": {"labels": labels},
                 "spec": {
-                    "terminationGracePeriodSeconds": GRACE_S,
                     "topologySpreadConstraints": [_spread(labels)],
                     "containers": [container],
                     "volumes": [{"name": APP_STATE, "emptyDir": {}}],

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 
-from harness.loadtest.plan import FIRST, GROWTH, SHARE, STEP_S, Plan
+from harness.loadtest.plan import FIRST, GROWTH, OWN_PACE, PACED, SHARE, STEP_S, Plan
 from harness.record.loadtest import Knee
 from harness.traffic.workload import check_shape
 from loadtests import shapes
@@ -45,9 +45,10 @@ def test_a_ramp_upgrades_nothing_and_only_what_is_beyond_it_may_be_lost() -> Non
 
 def test_a_soak_lasts_as_long_as_was_asked_for_at_a_part_of_the_knee_and_nothing_may_be_lost() -> None:
     asked = plan(minutes=5.0)
-    soak = asked.soak(knee(factor=2.0))
+    soak = asked.soak(knee(rate=2300.0))
     assert soak.upgrades * asked.every_s == pytest.approx(300, abs=asked.every_s)
-    assert soak.shape == f"constant:{2.0 * SHARE:g}"
+    factor = float(soak.shape.removeprefix("constant:"))
+    assert factor * 1100 + 250 == pytest.approx(SHARE * 2300.0, abs=1)
     check_shape(soak.shape)
     assert (soak.allowed, soak.to_the_limit, soak.plain) == (None, False, True)
 
@@ -63,9 +64,10 @@ def test_a_slow_sidecar_is_not_asked_for_more_requests_than_its_knee_has_room_fo
 
 
 def test_its_clients_make_the_rates_of_the_classes_that_the_ramp_scales() -> None:
-    for name, (count, seconds) in plan().ramp.clients.items():
-        usual = CLASSES[name]
-        if usual.paced:
-            assert count / seconds == pytest.approx(usual.clients / usual.interval_s)
-        else:
-            assert count / seconds >= 100  # an upgrade lasts a second at least
+    assert {**PACED, **OWN_PACE} == plan().ramp.clients == plan().soak(knee()).clients
+    for name, (count, seconds) in PACED.items():
+        assert CLASSES[name].paced
+        assert count / seconds == pytest.approx(CLASSES[name].clients / CLASSES[name].interval_s)
+    for name, (count, seconds) in OWN_PACE.items():
+        assert not CLASSES[name].paced
+        assert count / seconds >= 100  # an upgrade lasts a second at least

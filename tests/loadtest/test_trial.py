@@ -12,6 +12,7 @@ from harness.errors import ClusterError
 from harness.loadtest import trial
 from harness.loadtest.plan import Plan
 from harness.progress import Silent
+from harness.record.loadtest import Knee
 from harness.record.report import Report
 from harness.run import Result
 from harness.scenarios.catalogue import Turn
@@ -20,7 +21,8 @@ from tests.loadtest.made import Went, load
 from tests.report import example
 
 PLAN = Plan(pods=1, workers=1, minutes=1.0, ramp_to=1.0)
-FINE, SLOW = Went(), Went(ms=900.0)
+FINE, SLOW = Went(asked=1000), Went(asked=1000, ms=900.0)
+KNEE = Knee(factor=PLAN.factors[1], rate=1000.0, p99_ms=4.0, limit="sidecar", at_least=False, why="p99")
 
 
 def ramp_act(*went: Went, **fields: Any) -> Act:
@@ -42,7 +44,7 @@ def test_a_soak_at_seventy_per_cent_of_the_knee_follows_a_ramp_that_has_one() ->
     act = ramp_act(FINE, FINE, SLOW)
     turn = after(act)
     assert turn is not None
-    assert turn.scenario.shape == f"constant:{PLAN.factors[1] * 0.7:.3g}"
+    assert turn.scenario.shape == f"constant:{PLAN.soak_factor(KNEE):g}"
     assert [(check.name, check.outcome) for check in act.checks] == [("knee", "passed")]
 
 
@@ -71,4 +73,4 @@ def test_the_record_has_what_was_seen_wherever_the_run_ended() -> None:
     assert first.knee == both.knee
     assert first.soak is None
     assert both.soak is not None
-    assert both.soak.factor == pytest.approx(PLAN.factors[1] * 0.7, abs=0.001)
+    assert both.soak.factor == PLAN.soak_factor(KNEE)
