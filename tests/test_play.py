@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-<<<<<<< HEAD
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
-=======
-from itertools import chain, repeat
-from typing import Any
->>>>>>> loadtest
 
 import pytest
 
@@ -37,7 +32,6 @@ def nothing() -> None:
     """Time passes, and that is all."""
 
 
-<<<<<<< HEAD
 @dataclass
 class Pod:
     """How far a pod is."""
@@ -97,24 +91,6 @@ class Played:
     @property
     def checks(self) -> list[tuple[str, str]]:
         return [(check.name, check.outcome) for check in self.act.checks]
-=======
-def test_a_rate_grows_to_its_end_while_the_load_generator_keeps_up() -> None:
-    act, waited = play(Climb(20.0, patience_s=3.0))
-    assert sum(waited) == 20.0
-    assert len(act.faults) == 1  # what the scenario allows is allowed from here on
-
-
-def test_a_rate_that_has_been_too_much_for_long_enough_does_not_grow_on() -> None:
-    behind = chain(repeat(0.0, 4), repeat(FAR_BEHIND_S + 0.1))
-    _, waited = play(Climb(20.0, patience_s=3.0), behind.__next__)
-    assert sum(waited) == 4 * LOOK_S + 3.0
-
-
-def test_a_load_generator_that_caught_up_again_is_given_its_whole_patience() -> None:
-    behind = chain(repeat(FAR_BEHIND_S + 0.1, 4), repeat(0.0, 1), repeat(FAR_BEHIND_S + 0.1))
-    _, waited = play(Climb(20.0, patience_s=3.0), behind.__next__)
-    assert sum(waited) == 5 * LOOK_S + 3.0
->>>>>>> loadtest
 
 
 def prepared(*script: steps.Step) -> tuple[Player, Played]:
