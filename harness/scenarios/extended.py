@@ -33,6 +33,7 @@ EXTENDED = (
         profile="extended",
         description="The application calls another pod through its own sidecar while either of them is upgraded.",
         classes=("keep-alive", "egress"),
+        clients={"egress": (24, 0.1)},
         steps=(Upgrade(count=3),),
     ),
 )

@@ -24,6 +24,9 @@ STALE = f"""cd {SHARED} && python3 -c 'import socket
 for name in ("0.sock", "7.sock", "99999999999.sock", "99999999999.admin"):
     socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).bind(name)'"""
 REFERENCE: tuple[Need, ...] = ("reference",)
+WHILE_IT_IS_THERE_S = (
+    60.0  # a release that dies starts again and again, in back-off, until a good one takes its place
+)
 IN_FLIGHT = "requests on connections that the crashed process had, in flight or with a close not yet seen"
 
 RESILIENCE = (
@@ -49,7 +52,7 @@ RESILIENCE = (
         profile="resilience",
         description="The successor dies once it has acknowledged the listeners; then a good release.",
         needs=REFERENCE,
-        allowed=Allowed(IN_FLIGHT, CUT, within_s=15.0, everywhere=True),
+        allowed=Allowed(IN_FLIGHT, CUT, within_s=WHILE_IT_IS_THERE_S, everywhere=True),
         steps=(
             Begin("mutant:crash-after-ack", expect="halted", fault="a release with a fault"),
             Halted(3.0),
@@ -61,7 +64,7 @@ RESILIENCE = (
         profile="resilience",
         description="The successor dies right after the commit; then a good release.",
         needs=REFERENCE,
-        allowed=Allowed(IN_FLIGHT, CUT, within_s=15.0, everywhere=True),
+        allowed=Allowed(IN_FLIGHT, CUT, within_s=WHILE_IT_IS_THERE_S, everywhere=True),
         steps=(
             Begin("mutant:crash-after-commit", expect="halted", fault="a release with a fault"),
             Halted(3.0),
@@ -73,7 +76,7 @@ RESILIENCE = (
         profile="resilience",
         description="The new release's postStart hook fails, which ends it whatever it holds; then a good release.",
         needs=REFERENCE,
-        allowed=Allowed(IN_FLIGHT, CUT, within_s=15.0, everywhere=True),
+        allowed=Allowed(IN_FLIGHT, CUT, within_s=WHILE_IT_IS_THERE_S, everywhere=True),
         steps=(
             Begin("mutant:hook-fails", expect="halted", fault="a release with a fault"),
             Halted(3.0),
@@ -92,7 +95,7 @@ RESILIENCE = (
         profile="resilience",
         description="The predecessor is killed while it hands its connections over.",
         needs=REFERENCE,
-        allowed=Allowed(IN_FLIGHT, UNREACHABLE, within_s=15.0, everywhere=True),
+        allowed=Allowed(IN_FLIGHT, UNREACHABLE, within_s=WHILE_IT_IS_THERE_S, everywhere=True),
         steps=(
             Upgrade("mutant:die-in-transfer"),
             Begin(NEXT, fault="a predecessor that dies"),

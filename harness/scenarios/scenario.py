@@ -55,7 +55,7 @@ class Scenario:
     steps: tuple[Step, ...]
     classes: tuple[str, ...] = CORE_CLASSES
     pods: int = 2
-    requests_per_upgrade: int = 3000
+    requests_per_upgrade: int = 1000
     """Fewer would say too little about the failure rate."""
     shape: str = "constant"
     clients: Mapping[str, tuple[int, float]] = field(default_factory=dict)

@@ -6,8 +6,8 @@ from harness.verdict.evidence import Evidence, Pace
 from harness.verdict.finding import Finding, met, some
 from harness.verdict.phases import window
 
-FEWER = {"long-stream": 5, "slow-upload": 10}
-"""Classes whose requests last so long that an upgrade sees few: how many are enough, at most."""
+FEWER = {"long-stream": 5, "slow-upload": 10, "stream": 30, "idle-keep-alive": 30}
+"""Classes whose requests last, or are seldom by design: a quick upgrade sees few. How many are enough, at most."""
 
 
 def requests(evidence: Evidence) -> Finding:

@@ -317,7 +317,7 @@ def test_long_request_in_flight_counts_for_the_upgrade_that_it_spans() -> None:
         if slot.traffic_class == "stream":
             slot.sent = slot.ended = slot.answered = 0
     first = next(slot for slot in run.load.slots if slot.traffic_class == "stream")
-    first.sent = 100
+    first.sent = 30
     assert gate(judged(run), "requests in each upgrade").outcome == "passed"
     first.ended = 1
     assert gate(judged(run), "requests in each upgrade").outcome == "inconclusive"
