@@ -24,6 +24,7 @@ STALE = f"""cd {SHARED} && python3 -c 'import socket
 for name in ("0.sock", "7.sock", "99999999999.sock", "99999999999.admin"):
     socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).bind(name)'"""
 REFERENCE: tuple[Need, ...] = ("reference",)
+GENTLY = "constant:0.7"  # processes that start anew take the machine that the load generator is on
 WHILE_IT_IS_THERE_S = (
     60.0  # a release that dies starts again and again, in back-off, until a good one takes its place
 )
@@ -107,6 +108,7 @@ RESILIENCE = (
         name="pod-deleted",
         profile="resilience",
         description="A pod is deleted in the middle of its upgrade; the others' traffic does not feel it.",
+        shape=GENTLY,
         allowed=Allowed("requests to the deleted pod", UNREACHABLE | {"status"}, within_s=600.0),
         steps=(Begin(), Reach("upgrade"), DeletePod(), Settle()),
     ),
@@ -114,6 +116,7 @@ RESILIENCE = (
         name="pod-added",
         profile="resilience",
         description="A pod is added in the middle of an upgrade.",
+        shape=GENTLY,
         steps=(Begin(), Reach("upgrade"), AddPod(), Settle()),
     ),
     Scenario(
@@ -126,6 +129,7 @@ RESILIENCE = (
         name="application-restarts",
         profile="resilience",
         description="The application ends in the middle of an upgrade and starts again.",
+        shape=GENTLY,
         allowed=Allowed(
             "requests while the application was away",
             UNREACHABLE | {"status"},
@@ -144,6 +148,7 @@ RESILIENCE = (
         name="agent-restarts",
         profile="resilience",
         description="The node's agent is restarted in the middle of an upgrade.",
+        shape=GENTLY,
         needs=("restart-agent",),
         allowed=Allowed(
             "what the old sidecar still held when the end of its successor's hook was lost with the agent",
@@ -157,6 +162,7 @@ RESILIENCE = (
         name="controller-restarts",
         profile="resilience",
         description="The SidecarSet controller is restarted in the middle of an upgrade.",
+        shape=GENTLY,
         needs=("restart-controller",),
         steps=(Begin(), Reach("upgrade"), Restart("controller"), Settle()),
         waits=Waits(step_s=90.0),
