@@ -10,6 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from time import monotonic
 
@@ -111,7 +112,9 @@ class Load:
 
         sender = Sender(traffic, address, client, self.kept.punctuality, "x-sidecar-version", report)
         first = monotonic() + number * traffic.interval_s / 4 % 1
-        thread = threading.Thread(target=sender.run, args=(first, traffic.interval_s, self._over.is_set))
+        thread = threading.Thread(
+            target=sender.run, args=(count(first, traffic.interval_s), self._over.is_set)
+        )
         thread.start()
         return thread
 

@@ -25,6 +25,7 @@ from kubernetes.client import ApiClient, Configuration
 from harness.traffic import workload
 
 PATIENCE_S = 30.0
+LOCUST = ["python", "-m", "locust", "-f", "loadtests/locustfile.py"]  # the image's entry point
 PORTS = (workload.MASTER_BUS_PORT, workload.MASTER_WEB_PORT)
 PROXY = re.compile(r"/api/v1/namespaces/hotupgrade-1/pods/([^/:]+):(\d+)/proxy(/.*)")
 POD = re.compile(r"/api/v1/namespaces/hotupgrade-1/pods/([^/?]+)(/log)?")
@@ -52,7 +53,7 @@ class StandIn:
     def create(self, manifest: dict[str, Any]) -> None:
         """A ConfigMap or a pod."""
         if manifest["kind"] == "ConfigMap":
-            (self.folder / "loadtests").mkdir()
+            (self.folder / "loadtests").mkdir(exist_ok=True)
             for name, text in manifest["data"].items():
                 (self.folder / "loadtests" / name).write_text(text)
             return
@@ -65,7 +66,7 @@ class StandIn:
         variables["LEDGER_PORT"] = self.ledger_ports[name]
         with (self.folder / name).open("wb") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", *arguments],
+                [sys.executable, *(container.get("command") or LOCUST)[1:], *arguments],
                 cwd=self.folder,
                 env={**os.environ, **variables, "PYTHONPATH": str(self.folder)},
                 stdin=subprocess.DEVNULL,
@@ -82,7 +83,7 @@ class StandIn:
         elif self.processes[name].poll() is None:
             status = {"phase": "Running", "podIP": "127.0.0.1"}
         else:
-            status = {"phase": "Failed"}
+            status = {"phase": "Failed" if self.processes[name].returncode else "Succeeded"}
         return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "status": status}
 
     def log(self, name: str) -> bytes:
