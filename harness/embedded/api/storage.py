@@ -20,7 +20,9 @@ from harness.embedded.seams import Object
 FIRST_REVISION = (
     1000  # never "0" or "1": both have meanings of their own to clients, and to version annotations
 )
-LOG_LENGTH = 2048  # changes kept per resource; a watcher that is further behind has to list again
+LOG_LENGTH = (
+    256  # changes kept per resource, twice that at times; a watcher that is further behind has to list again
+)
 
 
 def clone(value: Any) -> Any:
