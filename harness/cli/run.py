@@ -240,5 +240,4 @@ def _own(mode: str, upgrades: int, pods: int, shape: str, *, service: bool) -> S
         classes=(*CORE_CLASSES, "service") if service else CORE_CLASSES,
         pods=pods,
         shape=shape,
-        requests_per_upgrade=4000,  # five upgrades make the 20,000 that bound the failure rate at 1.5 in 10,000
     )
