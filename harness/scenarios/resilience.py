@@ -46,6 +46,7 @@ RESILIENCE = (
             Begin("mutant:crash-before-ack", expect="halted", fault="a release with a fault"),
             Halted(3.0),
             Upgrade(),
+            Steady(3.0),
         ),
     ),
     Scenario(
@@ -58,6 +59,7 @@ RESILIENCE = (
             Begin("mutant:crash-after-ack", expect="halted", fault="a release with a fault"),
             Halted(3.0),
             Upgrade(),
+            Steady(3.0),
         ),
     ),
     Scenario(
@@ -70,6 +72,7 @@ RESILIENCE = (
             Begin("mutant:crash-after-commit", expect="halted", fault="a release with a fault"),
             Halted(3.0),
             Upgrade(),
+            Steady(3.0),
         ),
     ),
     Scenario(
@@ -82,6 +85,7 @@ RESILIENCE = (
             Begin("mutant:hook-fails", expect="halted", fault="a release with a fault"),
             Halted(3.0),
             Upgrade(),
+            Steady(3.0),
         ),
     ),
     Scenario(
@@ -110,14 +114,26 @@ RESILIENCE = (
         description="A pod is deleted in the middle of its upgrade; the others' traffic does not feel it.",
         shape=GENTLY,
         allowed=Allowed("requests to the deleted pod", UNREACHABLE | {"status"}, within_s=600.0),
-        steps=(Begin(), Reach("upgrade"), DeletePod(), Settle()),
+        steps=(
+            Begin(),
+            Reach("upgrade"),
+            DeletePod(),
+            Settle(),
+            Steady(5.0),
+        ),
     ),
     Scenario(
         name="pod-added",
         profile="resilience",
         description="A pod is added in the middle of an upgrade.",
         shape=GENTLY,
-        steps=(Begin(), Reach("upgrade"), AddPod(), Settle()),
+        steps=(
+            Begin(),
+            Reach("upgrade"),
+            AddPod(),
+            Settle(),
+            Steady(3.0),
+        ),
     ),
     Scenario(
         name="slow-application",
