@@ -2,7 +2,8 @@
 
 `python -m benchmarks.ledger` (make bench-ledger). The runs never took place: their ledgers are written to a file, and
 a process of its own reads, reconciles and judges them, as a run does. Seconds are of its processor, which a machine
-that others use tells better than its clock does. Exits with 1 where a budget is exceeded.
+that others use tells better than its clock does. Exits with 1 where a budget is exceeded. Knows nothing of how
+ledgers come about.
 """
 
 from __future__ import annotations

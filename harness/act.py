@@ -53,7 +53,14 @@ class Act:
         """The scenario's part of the report."""
         scenario = self.turn.scenario
         if self.skipped:
-            return self._named(Scenario(name=scenario.name, outcome="skipped", reason=self.skipped))
+            return Scenario(
+                name=scenario.name,
+                description=scenario.description,
+                profile=scenario.profile,
+                repetition=self.turn.repetition,
+                outcome="skipped",
+                reason=self.skipped,
+            )
         judged = judge.judge(
             scenario.name,
             self.upgrades,
@@ -72,17 +79,12 @@ class Act:
             clocks=self.clocks,
         )
         outcome, reason = self._outcome(judged)
-        return self._named(judged.model_copy(update={"outcome": outcome, "reason": reason}))
-
-    def _named(self, judged: Scenario) -> Scenario:
-        scenario = self.turn.scenario
         return judged.model_copy(
             update={
-                "description": scenario.description,
-                "profile": scenario.profile,
+                "outcome": outcome,
+                "reason": reason,
                 "repetition": self.turn.repetition,
                 "allowance": scenario.allowed.why if scenario.allowed else None,
-                "faults": self.faults,
             }
         )
 

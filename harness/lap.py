@@ -25,6 +25,7 @@ from harness.errors import ClusterError, HotupgradeError
 from harness.manifest import Subject
 from harness.play import Player, Stage
 from harness.progress import Progress
+from harness.record.classes import THROUGH_SERVICE
 from harness.record.report import LogLine
 from harness.scenarios.steps import Step
 from harness.shown import Shown
@@ -32,7 +33,7 @@ from harness.site import Site
 from harness.traffic import clocks
 from harness.traffic.demand import Demand
 from harness.traffic.dialect import Dialect
-from harness.traffic.load import SERVICE_CLASS, Load, PodsOf, Target, Timeouts, app_ledger
+from harness.traffic.load import Load, PodsOf, Target, Timeouts, app_ledger
 from harness.traffic.ui import Ui
 from harness.traffic.workload import service, service_name
 from harness.upgrade import pods
@@ -78,7 +79,7 @@ class Lap:
     def run(self) -> None:
         """All of it; InputError, ClusterError. The pods of the lap go when it returns without an error."""
         targets = self._deploy()
-        if SERVICE_CLASS in self._demand.classes:
+        if THROUGH_SERVICE in self._demand.classes:
             self._create_service()
         self._act.unspoken |= self._dialect.learn(self._load(targets, self._demand.classes), targets)
         load = self._load(targets, [name for name in self._demand.classes if name not in self._act.unspoken])

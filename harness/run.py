@@ -32,6 +32,7 @@ from harness.loadspec import LoadSpec
 from harness.manifest import Subject, canonical_image
 from harness.progress import Progress
 from harness.pulls import resolve
+from harness.record.classes import KEPT, THROUGH_SERVICE
 from harness.record.report import Report
 from harness.removal import marked, remove
 from harness.report import files
@@ -42,7 +43,6 @@ from harness.site import Site, new_site
 from harness.target import UserWorkload
 from harness.traffic.demand import Demand
 from harness.traffic.dialect import Dialect
-from harness.traffic.load import SERVICE_CLASS
 from harness.traffic.ui import Ui
 from harness.traffic.workload import APP_IMAGE, LOADGEN_IMAGE, trial_pods
 from harness.upgrade import sidecarset
@@ -50,8 +50,6 @@ from harness.upgrade.evidence import Evidence, told
 from harness.verdict.requirements import Requirements
 from harness.workload import OwnApplication, Workload
 
-KEPT = ("keep-alive", "idle-keep-alive", "post", "pipelined", "websocket", "connect", "h2")
-"""Classes whose connections the extended profile promises to keep."""
 ROOM = 64 * 2**20  # bytes; the largest reports have some tens of millions
 REFERENCE = "sidecar"  # the repository of the kit's own sidecar, for which it has releases with faults
 
@@ -131,7 +129,7 @@ def execute(
     try:
         cluster.preflight(images_needed(options, cluster))
         asked = {name for turn in options.turns for name in turn.scenario.classes}
-        if SERVICE_CLASS in asked and "services" not in cluster.features:
+        if THROUGH_SERVICE in asked and "services" not in cluster.features:
             raise InputError(
                 f"--service: the {cluster.kind} cluster has no Services; leave it out, or use kind"
             )

@@ -1,4 +1,4 @@
-"""Progress that Locust's own pages show as well."""
+"""Progress that Locust's own pages show as well. Knows nothing of how either shows it."""
 
 from __future__ import annotations
 

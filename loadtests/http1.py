@@ -1,6 +1,7 @@
 """HTTP/1.1 on one connection: requests one by one or several at once, answers in their order.
 
 Also what lasts by design: a stream that outlives an upgrade, an upload whose body comes in pieces.
+Knows nothing of schedules and ledgers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """HTTP/2 with prior knowledge: several streams at once on each connection.
 
 A GOAWAY says that the connection ends; streams that it takes go on to their end, and those that it does not take
-have failed, for nobody sends them again here.
+have failed, for nobody sends them again here. Knows nothing of schedules and ledgers.
 """
 
 from __future__ import annotations

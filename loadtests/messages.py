@@ -1,6 +1,7 @@
 """A WebSocket that lives as long as the run: messages go out several at once, answers come in their order.
 
 Any end of it counts: under a message it is a failure, in between it is a closed connection.
+Knows nothing of schedules and ledgers.
 """
 
 from __future__ import annotations

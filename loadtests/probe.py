@@ -1,7 +1,7 @@
 """One request of each class to each address, before the load begins: who answers, and what is spoken there.
 
 Run in a pod of its own, `python -m loadtests.probe` writes what it found as a line of JSON. Its ids are of no
-client's form, so no ledger knows of it.
+client's form, so no ledger knows of it. Knows nothing of what follows from it.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     client -> A's sidecar -> application A -> A's outbound listener -> B's sidecar -> application B
 
 The first two hops are an upgrade to `tunnel`, the third is a CONNECT; from then on client and B's sidecar speak
-HTTP/1.1. Opening the tunnel is part of the first request on it.
+HTTP/1.1. Opening the tunnel is part of the first request on it. Knows nothing of schedules and ledgers.
 """
 
 from __future__ import annotations

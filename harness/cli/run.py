@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from harness.scenarios.catalogue import Choice
     from harness.scenarios.scenario import Scenario
 
-MUTANT = "mutant:"
-MUTANTS = Path(__file__).resolve().parents[2] / "images" / "mutants"
 EXIT = {"passed": 0, "failed": 1, "inconclusive": 3, "skipped": 3, "interrupted": 130}
 
 
@@ -149,6 +147,7 @@ def command(
     from harness.manifest import read_subject
     from harness.run import RunOptions, execute
     from harness.scenarios.catalogue import programme
+    from harness.scenarios.controls import MUTANTS
     from harness.target import parse
 
     given = {
@@ -185,7 +184,7 @@ def command(
         workers=workers,
         ui=ui,
     )
-    faulty = any(image.startswith(MUTANT) for turn in run_options.turns for image in turn.scenario.images)
+    faulty = any(turn.scenario.images for turn in run_options.turns)
     cluster = cluster_of(cluster_options, more_images=[MUTANTS] if faulty else [])
     console = Console(highlight=False)
     with display(console) as progress:
@@ -227,7 +226,8 @@ def _chosen(names: Sequence[str], profile: Choice | None) -> list[Scenario]:
 
 def _own(mode: str, upgrades: int, pods: int, shape: str, *, service: bool) -> Scenario:
     """The scenario that the options alone describe: upgrades, one after the other."""
-    from harness.scenarios.scenario import CORE_CLASSES, Scenario
+    from harness.record.classes import THROUGH_SERVICE, USUAL
+    from harness.scenarios.scenario import Scenario
     from harness.scenarios.steps import Upgrade
     from harness.traffic.workload import check_shape
 
@@ -237,7 +237,7 @@ def _own(mode: str, upgrades: int, pods: int, shape: str, *, service: bool) -> S
         profile="core",
         description=f"{mode.capitalize()} upgrades, one after the other.",
         steps=(Upgrade(count=upgrades),),
-        classes=(*CORE_CLASSES, "service") if service else CORE_CLASSES,
+        classes=(*USUAL, THROUGH_SERVICE) if service else USUAL,
         pods=pods,
         shape=shape,
     )

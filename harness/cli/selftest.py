@@ -14,9 +14,7 @@ from harness.errors import InputError
 if TYPE_CHECKING:
     from harness.selftest import Stage, Verdict
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-MANIFEST = CHECKOUT / "e2e" / "manifests" / "reference-sidecarset.yaml"
-MUTANTS = CHECKOUT / "images" / "mutants"
+MANIFEST = Path(__file__).resolve().parents[2] / "e2e" / "manifests" / "reference-sidecarset.yaml"
 RUNS, FEW_RUNS = 20, 2
 
 
@@ -83,6 +81,7 @@ def _stage(reports: Path) -> Stage:
     from harness.cluster.embedded import EmbeddedCluster
     from harness.manifest import read_subject
     from harness.progress import Silent
+    from harness.scenarios.controls import MUTANTS
     from harness.selftest import Stage
 
     return Stage(

@@ -1,4 +1,7 @@
-"""The ramp as a drawing: asked and reached, and latencies, step by step. SVG whose colours are the style sheet's."""
+"""The ramp as a drawing: asked and reached, and latencies, step by step. SVG whose colours are the style sheet's.
+
+Knows nothing of pages.
+"""
 
 from __future__ import annotations
 

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from harness.loadtest.plan import STEP_S
+from harness.record.classes import LASTING
 from harness.record.ledger import Effort, LoadLedger, Slot
 from harness.record.loadtest import Knee, Limits, RampStep
-from harness.verdict.latency import LASTING, summary
+from harness.verdict.latency import summary
 
 SETTLING_S = 1.0  # of each step: connections are opened, and what the step before left behind comes to an end
 SEEN = 0.7  # of the rest a worker has to have told of; a ramp that was ended early has no last step

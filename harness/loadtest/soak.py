@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
+from harness.record.classes import LASTING
 from harness.record.ledger import SLOT_S, LoadLedger, Slot
 from harness.record.loadtest import PhaseFigures, Soak, VersionPair
 from harness.record.report import ClockOffset, Latency, Scenario
 from harness.record.upgrade import PhaseName, Upgrade
 from harness.verdict.clocks import Clocks
-from harness.verdict.latency import LASTING, summary
+from harness.verdict.latency import summary
 from harness.verdict.phases import Phases
 
 ORDER: tuple[PhaseName, ...] = ("steady", "upgrade", "back-off", "migration", "reset", "settled")

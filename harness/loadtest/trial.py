@@ -1,4 +1,7 @@
-"""One load test: played, and its record and what is drawn of it put beside the run's report."""
+"""One load test: played, and its record and what is drawn of it put beside the run's report.
+
+Knows nothing of how a run works, nor of how its figures come about.
+"""
 
 from __future__ import annotations
 

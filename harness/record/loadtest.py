@@ -1,6 +1,6 @@
 """The record of a load test: load-test.json is this. The run that it rests on is report.json, beside it.
 
-`SCHEMA` changes when a field changes its meaning.
+`SCHEMA` changes when a field changes its meaning. Knows nothing of how the figures are found.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from harness.record.classes import LASTING
 from harness.record.report import ClassResult, Latency, Scenario
 from harness.record.upgrade import Phase, PhaseName
 
@@ -14,8 +15,6 @@ BOUNDED: tuple[PhaseName, ...] = ("upgrade", "back-off", "migration", "reset")
 """Those that end by themselves; settled lasts until the next upgrade."""
 PERCENTILES = {"p50": "p50", "p90": "p90", "p99": "p99", "p999": "p99.9", "max": "longest"}
 """Field of a latency -> its heading."""
-LASTING = ("stream", "long-stream", "slow-upload")
-"""Classes whose requests last by design."""
 WARMTH = (1.5, 2.0, 4.0, 10.0)  # times steady: each one passed is a shade more
 LEAST_MS = 1.0  # above steady, below which nothing is shaded: noise of a fast sidecar
 

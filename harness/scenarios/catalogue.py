@@ -1,4 +1,4 @@
-"""All scenarios, by profile. `hotupgrade scenarios` shows them."""
+"""All scenarios, by profile. `hotupgrade scenarios` shows them. Knows nothing of what each of them does."""
 
 from __future__ import annotations
 

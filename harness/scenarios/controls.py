@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.scenarios.scenario import Scenario, Waits
 from harness.scenarios.steps import Descriptors, Slow, Steady, Step, Upgrade
 
+MUTANTS = Path(__file__).resolve().parents[2] / "images" / "mutants"
+"""The folder of all images with a fault, also those of scenarios: a catalogue of its own."""
 STEPS: tuple[Step, ...] = (Upgrade(count=2), Steady(1.0))
 """The mutant takes over, and then hands over."""
 VERSIONS = "both versions answered"

@@ -29,6 +29,25 @@ WHILE_IT_IS_THERE_S = (
     60.0  # a release that dies starts again and again, in back-off, until a good one takes its place
 )
 IN_FLIGHT = "requests on connections that the crashed process had, in flight or with a close not yet seen"
+LOST_IN_FLIGHT = Allowed(IN_FLIGHT, CUT, within_s=WHILE_IT_IS_THERE_S, everywhere=True)
+
+
+def bad_release(name: str, fault: str, allowed: Allowed | None = LOST_IN_FLIGHT) -> Scenario:
+    """A release with a fault, which is the mutant of that name, then a good one."""
+    return Scenario(
+        name=name,
+        profile="resilience",
+        description=f"{fault}; then a good release.",
+        needs=REFERENCE,
+        allowed=allowed,
+        steps=(
+            Begin(f"mutant:{name}", expect="halted", fault="a release with a fault"),
+            Halted(3.0),
+            Upgrade(),
+            Steady(3.0),
+        ),
+    )
+
 
 RESILIENCE = (
     Scenario(
@@ -37,57 +56,10 @@ RESILIENCE = (
         description="An image that exists nowhere, then a good one.",
         steps=(Begin(MISSING, expect="halted", fault="an image that exists nowhere"), Halted(3.0), Upgrade()),
     ),
-    Scenario(
-        name="crash-before-ack",
-        profile="resilience",
-        description="The successor dies before it acknowledges the listeners; then a good release.",
-        needs=REFERENCE,
-        steps=(
-            Begin("mutant:crash-before-ack", expect="halted", fault="a release with a fault"),
-            Halted(3.0),
-            Upgrade(),
-            Steady(3.0),
-        ),
-    ),
-    Scenario(
-        name="crash-after-ack",
-        profile="resilience",
-        description="The successor dies once it has acknowledged the listeners; then a good release.",
-        needs=REFERENCE,
-        allowed=Allowed(IN_FLIGHT, CUT, within_s=WHILE_IT_IS_THERE_S, everywhere=True),
-        steps=(
-            Begin("mutant:crash-after-ack", expect="halted", fault="a release with a fault"),
-            Halted(3.0),
-            Upgrade(),
-            Steady(3.0),
-        ),
-    ),
-    Scenario(
-        name="crash-after-commit",
-        profile="resilience",
-        description="The successor dies right after the commit; then a good release.",
-        needs=REFERENCE,
-        allowed=Allowed(IN_FLIGHT, CUT, within_s=WHILE_IT_IS_THERE_S, everywhere=True),
-        steps=(
-            Begin("mutant:crash-after-commit", expect="halted", fault="a release with a fault"),
-            Halted(3.0),
-            Upgrade(),
-            Steady(3.0),
-        ),
-    ),
-    Scenario(
-        name="hook-fails",
-        profile="resilience",
-        description="The new release's postStart hook fails, which ends it whatever it holds; then a good release.",
-        needs=REFERENCE,
-        allowed=Allowed(IN_FLIGHT, CUT, within_s=WHILE_IT_IS_THERE_S, everywhere=True),
-        steps=(
-            Begin("mutant:hook-fails", expect="halted", fault="a release with a fault"),
-            Halted(3.0),
-            Upgrade(),
-            Steady(3.0),
-        ),
-    ),
+    bad_release("crash-before-ack", "The successor dies before it acknowledges the listeners", allowed=None),
+    bad_release("crash-after-ack", "The successor dies once it has acknowledged the listeners"),
+    bad_release("crash-after-commit", "The successor dies right after the commit"),
+    bad_release("hook-fails", "The new release's postStart hook fails, which ends it whatever it holds"),
     Scenario(
         name="hook-hangs",
         profile="resilience",

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from harness.record.classes import USUAL
 from harness.record.ledger import FailureKind
 from harness.record.report import ProfileName
 from harness.scenarios.steps import Begin, Step, Upgrade
-
-CORE_CLASSES = ("new-connection", "keep-alive", "idle-keep-alive", "post", "stream")
 
 Need = Literal["reference", "restart-controller", "restart-agent"]
 """What not every subject or cluster has. `reference`: the subject is the kit's own sidecar, for which the kit has
@@ -53,7 +52,7 @@ class Scenario:
     profile: ProfileName
     description: str
     steps: tuple[Step, ...]
-    classes: tuple[str, ...] = CORE_CLASSES
+    classes: tuple[str, ...] = USUAL
     pods: int = 2
     requests_per_upgrade: int = 1000
     """Fewer would say too little about the failure rate."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from harness.errors import ClusterError
-from harness.traffic.load import CLASSES, Load, Target
+from harness.record.classes import USUAL
+from harness.traffic.load import Load, Target
 
 Words = Callable[[str], str]
 """The last that a pod's sidecars wrote, for people."""
@@ -29,7 +30,7 @@ class Dialect:
                 wrong = {pod: detail for pod, detail in at.items() if detail}
                 self._tried[name] = next(iter(wrong.values()), None)
                 for pod, detail in wrong.items():
-                    if name in CLASSES or load.own_requests:
+                    if name in USUAL or load.own_requests:
                         port = ports.get(pod, "its port")
                         raise ClusterError(
                             f"pod {pod}, port {port}: a request of class {name} before the load went wrong: {detail}"

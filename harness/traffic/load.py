@@ -17,6 +17,7 @@ from kubernetes.client import ApiClient, ApiException, CoreV1Api
 
 from harness.calls import calling
 from harness.errors import ClusterError
+from harness.record.classes import USUAL
 from harness.record.ledger import AppLedger, LoadLedger
 from harness.site import Site
 from harness.traffic import workload
@@ -26,9 +27,6 @@ from harness.traffic.worker import Worker, parse
 from harness.traffic.workload import Generator, PodsOf, Target
 
 __all__ = [
-    "CLASSES",
-    "EXTENDED",
-    "SERVICE_CLASS",
     "Load",
     "LocustStats",
     "PodsOf",
@@ -36,16 +34,6 @@ __all__ = [
     "Timeouts",
     "app_ledger",
 ]
-
-CLASSES = ("new-connection", "keep-alive", "idle-keep-alive", "post", "stream")
-"""The traffic classes that go to each pod, unless others are named."""
-
-EXTENDED = ("pipelined", "slow-upload", "long-stream", "websocket", "connect", "h2", "egress")
-"""Those that have to be named."""
-
-SERVICE_CLASS = "service"
-"""The class that goes to a Service in front of them, where there is one."""
-
 
 CONFLICT = 409
 
@@ -85,7 +73,7 @@ class Load:
         *,
         lap: int = 1,
         version_header: str | None = None,
-        classes: Sequence[str] = CLASSES,
+        classes: Sequence[str] = USUAL,
         image: str = workload.LOADGEN_IMAGE,
         pace: float = 1.0,
         workers: int = 1,

@@ -22,6 +22,9 @@ HOPELESS = frozenset(
 )
 """Reasons of a waiting container that waiting does not mend."""
 
+ENDED = ("Failed", "Succeeded")
+"""The phases of a pod that runs no more."""
+
 T = TypeVar("T")
 
 
@@ -77,22 +80,14 @@ class Pod:
 
     def output(self, timeout_s: float) -> str:
         """What it wrote, once it has ended; ClusterError when it cannot start, fails, or takes too long."""
-        deadline = time.monotonic() + timeout_s
-        while True:
-            with calling(f"read pod {self.name}"):
-                status = self._status()
-            if status is not None and status.phase == "Succeeded":
-                with calling(f"read the log of pod {self.name}"):
-                    return str(self._core.read_namespaced_pod_log(self.name, self.namespace))
-            trouble = self._trouble(ends=("Failed",))
-            if trouble:
-                raise ClusterError(f"pod {self.name} {trouble}{self._last_lines()}")
-            if time.monotonic() > deadline:
-                raise Timeout(f"pod {self.name}: not over after {timeout_s:g} s{self._last_lines()}")
-            time.sleep(POLL_S)
+        self.wait("for it to end", timeout_s, self._ended_well, ends=("Failed",))
+        with calling(f"read the log of pod {self.name}"):
+            return str(self._core.read_namespaced_pod_log(self.name, self.namespace))
 
-    def wait(self, what: str, timeout_s: float, check: Callable[[], T | None]) -> T:
-        """Polls until `check` returns something; gives up early on a pod that ended or cannot start.
+    def wait(
+        self, what: str, timeout_s: float, check: Callable[[], T | None], *, ends: Sequence[str] = ENDED
+    ) -> T:
+        """Polls until `check` returns something; gives up early on a pod in a phase of `ends`, or that cannot start.
 
         ClusterError with the pod's last log lines; Timeout when it was only too slow.
         """
@@ -102,20 +97,24 @@ class Pod:
                 result = check()
                 if result is not None:
                     return result
-                trouble = self._trouble()
+                trouble = self._trouble(ends)
             except (Unreachable, ApiException) as error:
                 seen = f"; last answer: {error}"
-                trouble = self._trouble()
+                trouble = self._trouble(ends)
             if trouble:
                 raise ClusterError(f"pod {self.name} {trouble}{self._last_lines()}")
             if time.monotonic() > deadline:
                 raise Timeout(f"pod {self.name}: waited {timeout_s:g} s {what}{seen}{self._last_lines()}")
             time.sleep(POLL_S)
 
+    def _ended_well(self) -> bool | None:
+        status = self._status()
+        return (status is not None and status.phase == "Succeeded") or None
+
     def _status(self) -> Any:
         return self._core.read_namespaced_pod(self.name, self.namespace).status
 
-    def _trouble(self, ends: Sequence[str] = ("Failed", "Succeeded")) -> str | None:
+    def _trouble(self, ends: Sequence[str] = ENDED) -> str | None:
         """Why it will never work, if so; `ends` are the phases that are no good news."""
         try:
             status = self._status()

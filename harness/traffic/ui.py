@@ -3,6 +3,7 @@
 The master runs in a pod that nobody can reach but through the API server. The pages ask for paths of their own
 server, so this one has a port to itself and hands every path on. With the pages come the phases of the upgrades,
 which the master shows in a tab. Whatever goes wrong here, the run does not notice.
+Knows nothing of what is on the pages.
 """
 
 from __future__ import annotations

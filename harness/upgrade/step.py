@@ -1,4 +1,4 @@
-"""One upgrade to make."""
+"""One upgrade to make. Data; knows nothing of who decides on it."""
 
 from __future__ import annotations
 

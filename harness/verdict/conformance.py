@@ -5,21 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from harness.record.classes import FEATURES
 from harness.record.report import Outcome, Profile, ProfileName, ProfileResult, Scenario
 from harness.verdict.ranking import OUTRANKS, worst
 
-EXTENDED = (
-    "idle-keep-alive",
-    "pipelined",
-    "slow-upload",
-    "long-stream",
-    "websocket",
-    "connect",
-    "h2",
-    "egress",
-    "service",
-)
-"""The traffic classes that are features: a core scenario counts them as extended."""
 NOT_RUN = ProfileResult(result="skipped", statistics={"passed": 0, "failed": 0, "skipped": 0})
 
 
@@ -69,7 +58,7 @@ def cases(scenario: Scenario) -> list[Case]:
 
 
 def _part(of_scenario: ProfileName, traffic_class: str) -> ProfileName:
-    return "extended" if of_scenario == "core" and traffic_class in EXTENDED else of_scenario
+    return "extended" if of_scenario == "core" and traffic_class in FEATURES else of_scenario
 
 
 def _result(found: Sequence[Case], *, may_skip: bool) -> ProfileResult | None:

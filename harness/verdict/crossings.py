@@ -5,28 +5,17 @@ Knows nothing of requests.
 
 from __future__ import annotations
 
+from harness.record.classes import CROSSING
 from harness.verdict.evidence import Evidence
 from harness.verdict.finding import Finding, met, some
 from harness.verdict.phases import Flip, flips
 
-KEPT_ALIVE = (
-    "keep-alive",
-    "idle-keep-alive",
-    "post",
-    "pipelined",
-    "websocket",
-    "connect",
-    "h2",
-    "egress",
-)
-"""The classes whose connections live long enough to be there when a pod flips."""
-
 
 def connections_across_flips(evidence: Evidence) -> Finding:
     """Long-lived connections were there when each pod flipped."""
-    classes = [name for name in KEPT_ALIVE if name in evidence.requirements.required]
+    classes = [name for name in CROSSING if name in evidence.requirements.required]
     required = "one that lived across, or was told to close, per flip and class of "
-    required += ", ".join(classes or KEPT_ALIVE)
+    required += ", ".join(classes or CROSSING)
     if evidence.requirements.mode == "cold":
         return Finding("skipped", required, "a cold upgrade flips nothing")
     if evidence.requirements.expects != "settled":

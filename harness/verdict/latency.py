@@ -11,8 +11,6 @@ from harness.record.report import Latency
 
 LONGEST_US = 3_600_000_000  # an hour: no request is allowed to take longer
 DIGITS = 3  # the clients keep three significant digits
-LASTING = ("stream", "long-stream", "slow-upload")
-"""Classes whose requests last by design: their latencies would hide all others' in a percentile over all classes."""
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9}
 
 

@@ -1,4 +1,4 @@
-"""Which outcome of several is the outcome of the whole."""
+"""Which outcome of several is the outcome of the whole. Knows nothing of what has an outcome."""
 
 from __future__ import annotations
 

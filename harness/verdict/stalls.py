@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from itertools import chain
 from statistics import median
 
+from harness.record.classes import LASTING
 from harness.record.counts import each
 from harness.record.ledger import SLOT_S, Slot
 from harness.verdict.budgets import Budget
 from harness.verdict.evidence import Evidence
 from harness.verdict.finding import Finding
-from harness.verdict.latency import LASTING, percentiles_ms
+from harness.verdict.latency import percentiles_ms
 from harness.verdict.phases import DISTURBED, Flip, flips
 
 ENOUGH = 50  # requests; fewer have no 99th percentile

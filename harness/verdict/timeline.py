@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, groupby
 
+from harness.record.classes import LASTING
 from harness.record.counts import each
 from harness.record.ledger import SLOT_S, Slot
 from harness.record.report import Point
 from harness.verdict.evidence import Loss
-from harness.verdict.latency import LASTING, percentiles_ms
+from harness.verdict.latency import percentiles_ms
 
 MOST_POINTS = 4000  # twice as many as a wide screen has columns
 NEARLY = 1e-3  # of a slot: slots start at multiples of SLOT_S, which a float of Unix seconds holds to 1e-5

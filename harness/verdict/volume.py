@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+from harness.record.classes import ENOUGH
 from harness.verdict.evidence import Evidence, Pace
 from harness.verdict.finding import Finding, met, some
 from harness.verdict.phases import window
-
-FEWER = {"long-stream": 5, "slow-upload": 10, "stream": 30, "idle-keep-alive": 30}
-"""Classes whose requests last, or are seldom by design: a quick upgrade sees few. How many are enough, at most."""
 
 
 def requests(evidence: Evidence) -> Finding:
@@ -23,7 +21,7 @@ def requests_in_upgrades(evidence: Evidence) -> Finding:
     requirements = evidence.requirements
     usual = requirements.min_per_class_per_upgrade
     required = f"at least {usual:,} of each class sent or in flight between a patch and the end of its reset"
-    fewer = {name: FEWER[name] for name in requirements.required if FEWER.get(name, usual) < usual}
+    fewer = {name: ENOUGH[name] for name in requirements.required if ENOUGH.get(name, usual) < usual}
     if fewer:
         required += "".join(f", {least} of {name}" for name, least in fewer.items())
     if requirements.expects != "settled" and not any(upgrade.flipped for upgrade in evidence.upgrades):

@@ -19,9 +19,8 @@ import pytest
 from app.ledger import Ledger
 from app.outbound import Outbound
 from app.server import Pace, start, traffic
+from harness.record.classes import FEATURES, THROUGH_SERVICE, USUAL
 from harness.record.ledger import AppLedger, LoadLedger
-from harness.traffic.load import CLASSES as DEFAULT
-from harness.traffic.load import EXTENDED
 from harness.verdict.reconcile import reconcile
 from loadtests import ledger, settings
 from loadtests.classes import CLASSES, TrafficClass
@@ -35,6 +34,7 @@ pytestmark = pytest.mark.integration
 
 CLIENTS = 2
 LASTING = ("slow-upload", "long-stream")
+EXTENDED = tuple(name for name in FEATURES if name not in (*USUAL, THROUGH_SERVICE))
 
 
 @dataclass
@@ -237,8 +237,8 @@ async def test_a_sidecar_that_tells_clients_to_close_is_told_of_in_the_ledger_an
 async def test_a_probe_finds_every_class_answered_and_leaves_nothing_in_the_ledgers(
     places: list[Place],
 ) -> None:
-    found = await asyncio.to_thread(probe, settings_for(places, [*DEFAULT, *EXTENDED]))
-    assert found == {name: {"pod-a": None, "pod-b": None} for name in (*DEFAULT, *EXTENDED)}
+    found = await asyncio.to_thread(probe, settings_for(places, [*USUAL, *EXTENDED]))
+    assert found == {name: {"pod-a": None, "pod-b": None} for name in (*USUAL, *EXTENDED)}
     assert all(one.ledger.document()["executed"] == {} for one in places)
 
 

@@ -3,14 +3,14 @@ from random import Random
 
 import pytest
 
-from harness.traffic.load import CLASSES as DEFAULT
-from harness.traffic.load import EXTENDED, SERVICE_CLASS
+from harness.record.classes import FEATURES, THROUGH_SERVICE, USUAL
 from loadtests import settings
 from loadtests.classes import CLASSES
 from loadtests.client import Address
 from loadtests.compose import MAX_BODY_BYTES, MIN_BODY_BYTES, EchoRequest
 
-KNOWN = (*DEFAULT, *EXTENDED)
+EXTENDED = tuple(name for name in FEATURES if name not in (*USUAL, THROUGH_SERVICE))
+KNOWN = (*USUAL, *EXTENDED)
 HERE = Address("a", "10.0.0.1", 9091, beyond=Address("b", "10.0.0.2", 9091))
 TWO = "a=10.0.0.1:9091,b=[fd00::1]:9091"
 
@@ -37,7 +37,7 @@ def test_a_wrong_variable_is_named(variables: dict[str, str], complaint: str) ->
 
 
 def test_the_harness_knows_the_classes() -> None:
-    assert tuple(CLASSES) == (*DEFAULT, *EXTENDED, SERVICE_CLASS)
+    assert tuple(CLASSES) == (*USUAL, *EXTENDED, THROUGH_SERVICE)
     assert [traffic.name for traffic in settings.read({"TARGETS": TWO}).classes] == list(KNOWN)
 
 
@@ -67,7 +67,7 @@ def test_every_class_has_100_requests_in_2_s_or_always_some_in_flight() -> None:
 
 
 def test_the_usual_classes_make_20_000_requests_in_22_s_and_the_others_about_250_a_second() -> None:
-    assert 20_000 / 22 < sum(per_second(name) for name in (*DEFAULT, SERVICE_CLASS)) < 1300
+    assert 20_000 / 22 < sum(per_second(name) for name in (*USUAL, THROUGH_SERVICE)) < 1300
     assert sum(per_second(name) for name in EXTENDED) < 260
 
 
@@ -125,7 +125,7 @@ def test_a_post_carries_a_random_body_of_1_to_16_kib_and_expects_its_hash() -> N
     assert len(bodies) == 50
 
 
-@pytest.mark.parametrize("name", DEFAULT)
+@pytest.mark.parametrize("name", USUAL)
 def test_a_request_names_its_host_and_its_id(name: str) -> None:
     head = CLASSES[name].compose(HERE, b"c-17", Random(7)).data.partition(b"\r\n\r\n")[0]
     assert b"\r\nHost: 10.0.0.1:9091" in head

@@ -17,9 +17,10 @@ from app.ledger import Ledger
 from app.outbound import Outbound
 from app.server import Pace, admin, start, traffic
 from harness.errors import ClusterError, InputError
+from harness.record.classes import USUAL
 from harness.record.ledger import LoadLedger
 from harness.traffic import clocks, worker, workload
-from harness.traffic.load import CLASSES, Load, PodsOf, Target, Timeouts, app_ledger
+from harness.traffic.load import Load, PodsOf, Target, Timeouts, app_ledger
 from harness.traffic.proxy import PodPort
 from harness.traffic.ui import Ui
 from tests.site import SITE
@@ -112,7 +113,7 @@ def test_locust_in_pods_and_the_application_agree_on_every_request(
     assert progress[1] == stats.failures == 0
     assert {client.name: client.sent for client in loads[0].clients if client.sent} == executed.executed
     assert executed.duplicated == {}
-    assert {client.traffic_class for client in loads[0].clients if client.sent} == set(CLASSES)
+    assert {client.traffic_class for client in loads[0].clients if client.sent} == set(USUAL)
     assert {client.pod for client in loads[0].clients} == {"app-a", "app-b"}
     assert {connection.how for connection in loads[0].connections} == {"open"}
     assert loads[0].stopped is not None

@@ -3,6 +3,7 @@
 Outlives the agent. It stands for what a kubelet finds in its container runtime's lists after a restart, where a
 container carries its restart count, image and log as labels, and its start and end as its state. Whatever else an agent
 knows (probes' results, back-off, why a container waits, a hook under way) goes with it, as it goes with a kubelet.
+Knows nothing of what a pod asks for.
 """
 
 from __future__ import annotations

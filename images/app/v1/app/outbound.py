@@ -1,6 +1,7 @@
 """A strict client of the sidecar's outbound listener, which is an HTTP proxy: absolute form and CONNECT.
 
 Connections are kept, as applications do, and looked at before use. A request is sent once, whatever becomes of it.
+Knows nothing of what is asked for.
 """
 
 from __future__ import annotations
