@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from kubernetes.client import ApiClient, CoreV1Api
 from harness.embedded import cluster
 from harness.errors import ClusterError
 from harness.exec import Executed, execute
+from tests import garbage
 
 pytestmark = [
     pytest.mark.integration,
@@ -47,9 +46,7 @@ def run() -> Iterator[Run]:
         yield lambda script: _run(machine.client(), script)
     finally:
         machine.stop()
-        with warnings.catch_warnings():  # or they count against the next test
-            warnings.simplefilter("ignore", ResourceWarning)
-            gc.collect()
+        garbage.collect()
 
 
 def _run(api: ApiClient, script: str) -> Executed:

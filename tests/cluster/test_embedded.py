@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +13,7 @@ from harness.cluster.embedded import EmbeddedCluster
 from harness.errors import ClusterError
 from harness.exec import execute
 from harness.objects import create
+from tests import garbage
 
 pytestmark = [
     pytest.mark.integration,
@@ -60,9 +59,7 @@ def cluster() -> Iterator[EmbeddedCluster]:
         yield made
     finally:
         made.down()
-        with warnings.catch_warnings():  # or they count against the next test
-            warnings.simplefilter("ignore", ResourceWarning)
-            gc.collect()
+        garbage.collect()
 
 
 def eventually(check: Callable[[], Any], what: str) -> Any:

@@ -7,24 +7,21 @@ from __future__ import annotations
 
 import copy
 import json
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from kubernetes import watch
 from kubernetes.client import ApiClient, AppsV1Api, CoreV1Api, CustomObjectsApi
 from kubernetes.client.exceptions import ApiException
-from kubernetes.stream import stream
 from urllib3.exceptions import HTTPError
 
 from harness.calls import raw
+from harness.exec import execute
 from tests.controller import looks
 from tests.controller.record import Recording, Step
 
@@ -44,8 +41,7 @@ EXECUTED_WITHIN_S = 10.0
 CONFLICT = 409
 ATTEMPTS = 20
 POLL_S = 0.1
-new_watch: Callable[[], Any] = watch.Watch  # without types, like `stream` below
-in_pod: Callable[..., Any] = stream
+new_watch: Callable[[], Any] = watch.Watch  # without types
 
 Object = dict[str, Any]
 
@@ -76,7 +72,6 @@ class Stage:
         end = time.monotonic() + ACCOUNT_WITHIN_S
         while not self._has_account() and time.monotonic() < end:  # pods of a real cluster need one
             time.sleep(POLL_S)
-        self._folder = Path(tempfile.mkdtemp(prefix="sequence-"))
         self._watcher = threading.Thread(target=self._watch, name=f"watch {self.name}", daemon=True)
         self._watcher.start()
         return self
@@ -89,7 +84,6 @@ class Stage:
         with suppress(ApiException):
             self._core.delete_namespace(self.name)
         self._watcher.join()
-        shutil.rmtree(self._folder)
 
     def recording(self) -> Recording:
         """All that was seen."""
@@ -149,32 +143,9 @@ class Stage:
 
     def execute(self, container: str, *command: str) -> str:
         """Runs a command in a container of the first pod."""
-        talk = in_pod(
-            CoreV1Api(self._client_of_stream()).connect_get_namespaced_pod_exec,
-            self.pods()[0]["metadata"]["name"],
-            self.name,
-            container=container,
-            command=list(command),
-            stdout=True,
-            stderr=True,
-            stdin=False,
-            tty=False,
-            _preload_content=False,
-        )
-        talk.run_forever(timeout=EXECUTED_WITHIN_S)
-        output: str = talk.read_all()
-        talk.close()
-        return output
-
-    def _client_of_stream(self) -> ApiClient:
-        """A client of its own: `stream` bends the one that it uses, and knows an authority by its file only."""
-        configuration = copy.copy(self.api.configuration)
-        if configuration.ca_cert_data and not configuration.ssl_ca_cert:
-            file = self._folder / "ca.pem"
-            data = configuration.ca_cert_data
-            file.write_bytes(data if isinstance(data, bytes) else data.encode())
-            configuration.ssl_ca_cert = str(file)
-        return ApiClient(configuration)
+        pod = self.pods()[0]["metadata"]["name"]
+        own = ApiClient(copy.copy(self.api.configuration))
+        return execute(own, self.name, pod, container, command, EXECUTED_WITHIN_S).output
 
     # -- what is there -----------------------------------------------------------------------------------------
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.cluster.embedded import EmbeddedCluster
+from tests import garbage
 from tests.controller import compare, record
 from tests.controller.compare import KNOWN, differences, verdict
 from tests.controller.record import FOLDER, Recording, Step
@@ -33,9 +32,7 @@ def cluster() -> Iterator[EmbeddedCluster]:
         yield made
     finally:
         made.down()
-        with warnings.catch_warnings():  # or they count against the next test
-            warnings.simplefilter("ignore", ResourceWarning)
-            gc.collect()
+        garbage.collect()
 
 
 def played(cluster: EmbeddedCluster, sequences: list[Sequence]) -> list[str]:

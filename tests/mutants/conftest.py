@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
-import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,7 +12,7 @@ import pytest
 from harness.embedded.machine.build import Builder
 from harness.embedded.machine.images import catalogue
 from harness.embedded.seams import Image
-from tests.sidecar.rig import App, Pod, Sidecar
+from tests.sidecar.rig import App, Pod, Sidecar, clean
 
 OWN = Path(__file__).parents[2] / "images"
 MUTANTS = OWN / "mutants"
@@ -70,14 +68,8 @@ async def app() -> AsyncIterator[App]:
 
 @pytest.fixture
 async def pod(app: App, images: Builder) -> AsyncIterator[MutantPod]:
-    root = Path(tempfile.mkdtemp(prefix="hu-"))  # a unix path has to be short, tmp_path is not
-    pod = MutantPod(app, root / "dir", images)
-    yield pod
-    for client in pod.clients:
-        client.close()
-    for sidecar in pod.sidecars:
-        await sidecar.end(9)
-    shutil.rmtree(root)
+    async with clean(lambda directory: MutantPod(app, directory, images)) as pod:
+        yield pod
 
 
 def names() -> list[str]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from tests.sidecar.rig import App, Pod
+from tests.sidecar.rig import App, Pod, clean
 
 
 @pytest.fixture
@@ -22,11 +19,5 @@ async def app() -> AsyncIterator[App]:
 
 @pytest.fixture
 async def pod(app: App) -> AsyncIterator[Pod]:
-    root = Path(tempfile.mkdtemp(prefix="hu-"))  # a unix path has to be short, tmp_path is not
-    pod = Pod(app, root / "dir")
-    yield pod
-    for client in pod.clients:
-        client.close()
-    for sidecar in pod.sidecars:
-        await sidecar.end(9)
-    shutil.rmtree(root)
+    async with clean(lambda directory: Pod(app, directory)) as pod:
+        yield pod

@@ -8,13 +8,15 @@ import hashlib
 import itertools
 import json
 import os
+import shutil
 import socket
 import sys
 import sysconfig
+import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -424,3 +426,19 @@ class ScriptedSuccessor:
     def close(self) -> None:
         for sock in (self.sock, *self.listeners):
             sock.close()
+
+
+PodT = TypeVar("PodT", bound=Pod)
+
+
+@contextlib.asynccontextmanager
+async def clean(make: Callable[[Path], PodT]) -> AsyncIterator[PodT]:
+    """A pod in a directory of its own; afterwards nothing of it is left."""
+    root = Path(tempfile.mkdtemp(prefix="hu-"))  # a unix path has to be short, tmp_path is not
+    pod = make(root / "dir")
+    yield pod
+    for client in pod.clients:
+        client.close()
+    for sidecar in pod.sidecars:
+        await sidecar.end(9)
+    shutil.rmtree(root)

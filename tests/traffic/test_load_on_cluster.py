@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import secrets
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from harness.traffic import clocks, workload
 from harness.traffic.load import Load, PodsOf, Target, Timeouts, app_ledger
 from harness.traffic.proxy import PodPort
 from harness.traffic.ui import Ui
+from tests import garbage
 from tests.traffic.test_ui import ask
 
 pytestmark = [
@@ -42,9 +41,7 @@ def api() -> Iterator[ApiClient]:
         yield machine.client()
     finally:
         machine.stop()
-        with warnings.catch_warnings():  # or they count against the next test
-            warnings.simplefilter("ignore", ResourceWarning)
-            gc.collect()
+        garbage.collect()
 
 
 @pytest.fixture
