@@ -21,30 +21,41 @@ T = TypeVar("T")
 
 
 class FakeSession:
-    """A command that echoes its input; `exit N` as its arguments ends it with that code."""
+    """`echo` and `exit N` say their word and end; any other command echoes its input up to `end`.
+
+    With an input, a word waits until that ends: only then does a client surely listen. kubectl drops what arrives
+    before it has made its streams, and no process begins as fast as this one does.
+    """
 
     def __init__(self, command: Sequence[str], *, stdin: bool) -> None:
         self._out: asyncio.Queue[tuple[Literal["stdout", "stderr"], bytes] | None] = asyncio.Queue()
         self._code = 0
         self.killed = False
+        self._word: tuple[Literal["stdout", "stderr"], bytes] | None = None
         if command[0] == "exit":
             self._code = int(command[1])
-            self._out.put_nowait(("stderr", b"bye\n"))
+            self._word = ("stderr", b"bye\n")
         elif command[0] == "echo":
-            self._out.put_nowait(("stdout", " ".join(command[1:]).encode() + b"\n"))
+            self._word = ("stdout", " ".join(command[1:]).encode() + b"\n")
         if command[0] != "sleep" and not stdin:
-            self._out.put_nowait(None)
+            self._end()
+
+    def _end(self) -> None:
+        if self._word is not None:
+            self._out.put_nowait(self._word)
+        self._out.put_nowait(None)
 
     async def read(self) -> tuple[Literal["stdout", "stderr"], bytes] | None:
         return await self._out.get()
 
     async def write(self, data: bytes) -> None:
-        self._out.put_nowait(("stdout", data))
+        if self._word is None:
+            self._out.put_nowait(("stdout", data))
         if data.endswith(b"end\n"):
-            self._out.put_nowait(None)
+            self._end()
 
     async def close_input(self) -> None:
-        self._out.put_nowait(None)
+        self._end()
 
     async def resize(self, columns: int, rows: int) -> None:
         self._out.put_nowait(("stdout", f"{columns}x{rows}\n".encode()))

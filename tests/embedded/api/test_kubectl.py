@@ -126,9 +126,10 @@ def test_describe_tells_a_pods_events(run: Run, cluster: Cluster, web: str) -> N
 def test_logs_and_exec_reach_the_node(run: Run, web: str) -> None:
     assert run("logs", "web").stdout == "one\ntwo\n"
     assert run("logs", "web", "--tail", "1").stdout == "two\n"
-    assert run("exec", "web", "--", "echo", "hi").stdout == "hi\n"
-    assert run("exec", "-i", "web", "--", "cat", input="some\nend\n").stdout == "some\nend\n"
-    failed = run("exec", "web", "--", "exit", "7", fails=True)
+    with_input = ("exec", "-i", "web", "--")
+    assert run(*with_input, "cat", input="some\nend\n").stdout == "some\nend\n"
+    assert run(*with_input, "echo", "hi", input="end\n").stdout == "hi\n"
+    failed = run(*with_input, "exit", "7", input="end\n", fails=True)
     assert failed.returncode == 7
     assert "bye" in failed.stderr.splitlines()  # beside what kubectl itself may have to say
 
