@@ -11,7 +11,7 @@ from contextlib import suppress
 from harness.embedded.controllers.queue import Key, key_of
 from harness.embedded.seams import EVENTS, Api, ApiError
 
-KEPT = 512  # what all pods of a small cluster tell in some minutes
+KEPT = 256  # what the pods of a small cluster tell in some minutes
 
 
 async def run(api: Api, kept: int = KEPT) -> None:
