@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from harness.errors import HotupgradeError
 from harness.record.ledger import AppLedger, LoadLedger
 from harness.record.report import ClockOffset, Fault, Gate, LogLine, Outcome, Scenario
-from harness.record.upgrade import Upgrade
 from harness.scenarios.catalogue import Turn
 from harness.upgrade.driver import UpgradeTimeout
+from harness.upgrade.history import History
 from harness.verdict import judge
 from harness.verdict.requirements import UNANSWERED, Allowance, Requirements
 
@@ -27,7 +27,7 @@ class Act:
     turn: Turn
     requirements: Requirements
     image: str
-    upgrades: list[Upgrade] = field(default_factory=list)
+    upgrades: History = field(default_factory=History)
     loads: list[LoadLedger] = field(default_factory=list)
     apps: dict[str, AppLedger | None] = field(default_factory=dict)
     locust_requests: list[int | None] = field(default_factory=list)

@@ -19,6 +19,7 @@ from harness.record.upgrade import Upgrade
 from harness.scenarios import steps
 from harness.scenarios.catalogue import SCENARIOS, Turn
 from harness.scenarios.scenario import Scenario
+from harness.upgrade.history import History
 from harness.upgrade.step import Step
 from harness.upgrade.view import ContainerView, PodView
 from harness.verdict.requirements import Requirements
@@ -43,7 +44,7 @@ class Pod:
 class NotedDriver:
     """A driver of two pods; `on_idle` is what happens while time passes."""
 
-    def __init__(self, records: list[Upgrade]) -> None:
+    def __init__(self, records: History) -> None:
         self.names = ["pod-1", "pod-2"]
         self.pods = {name: Pod() for name in self.names}
         self.views = {name: PodView(name, True, PAIR) for name in self.names}
@@ -53,7 +54,9 @@ class NotedDriver:
 
     def begin(self, step: Step, expect: str) -> None:
         self.done.append((step.source, step.target, expect))
-        self._records.append(cast(Any, None))
+        self._records.append(
+            Upgrade.model_validate({"index": 1, "from": step.source, "to": step.target, "patched": 0.0})
+        )
 
     def settle(self, count: int | None = None) -> None:
         self.done.append(("settle", count))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import IO
@@ -70,13 +71,14 @@ class Plain:
 
 
 class Animated:
-    """A table of pods and upgrades that redraws itself, and the last notes under it."""
+    """A table of pods and their last upgrades that redraws itself, and the last notes under it."""
 
     NOTES = 4
+    UPGRADES = 5  # columns that every terminal has room for
 
     def __init__(self, console: Console) -> None:
         self._lock, self._zero = threading.Lock(), time.monotonic()
-        self._notes: list[str] = []
+        self._notes: deque[str] = deque(maxlen=self.NOTES)
         self._names: list[str] = []
         self._phases: dict[tuple[str, int], PhaseName] = {}
         self._sent = self._failed = 0
@@ -111,7 +113,7 @@ class Animated:
                 parts.append(
                     Text.assemble(f"requests  {self._sent:,} sent, ", (f"{self._failed:,} failed", style))
                 )
-            parts.extend(Text(note, style="dim") for note in self._notes[-self.NOTES :])
+            parts.extend(Text(note, style="dim") for note in self._notes)
             parts.append(Text(f"{time.monotonic() - self._zero:.0f} s", style="dim"))
             return Group(*parts)
 
@@ -124,11 +126,14 @@ class Animated:
         """The table's rows."""
         with self._lock:
             self._names = list(names)
+            self._phases = {key: phase for key, phase in self._phases.items() if key[0] in names}
 
     def phase(self, upgrade: int, pod: str, phase: PhaseName, at: float) -> None:
         """A cell of the table."""
         with self._lock:
             self._phases[pod, upgrade] = phase
+            for key in [key for key in self._phases if key[1] <= upgrade - self.UPGRADES]:
+                del self._phases[key]
 
     def traffic(self, sent: int, failed: int) -> None:
         """The line of totals."""

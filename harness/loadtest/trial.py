@@ -64,7 +64,7 @@ def record(plan: Plan, result: Result) -> LoadTest:
     if knee and "soak" in played:
         act, judged = played["soak"]
         factor = plan.soak_factor(knee)
-        soaked = soak(judged, act.upgrades, act.loads, act.clocks, factor, plan.workers)
+        soaked = soak(judged, judged.upgrades, act.loads, act.clocks, factor, plan.workers)
     return LoadTest(
         outcome=report.outcome,
         reason=report.reason,

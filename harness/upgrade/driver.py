@@ -20,6 +20,7 @@ from harness.progress import Progress
 from harness.record.upgrade import Expectation, Upgrade
 from harness.upgrade import sidecarset
 from harness.upgrade.evidence import Evidence, told
+from harness.upgrade.history import History
 from harness.upgrade.observe import Sighting, Source, Watcher
 from harness.upgrade.phases import PodPhases
 from harness.upgrade.step import Step
@@ -84,7 +85,7 @@ class Driver:
         pods: Sequence[str],
         *,
         progress: Progress,
-        records: list[Upgrade],
+        records: History,
         timeouts: Timeouts = TIMEOUTS,
         clock: Clock = CLOCK,
         source: Source | None = None,
@@ -245,7 +246,7 @@ class Driver:
             for name, phases in rollout.pods.items():
                 containers = self._subject.containers
                 phases.hear(self._evidence.new(name, containers, rollout.patched, self._clock.now()))
-        self._records[-1] = rollout.record()
+        self._records.amend(rollout.record())
 
     def _timeout(self, rollout: Rollout) -> UpgradeTimeout:
         step, now = rollout.step, self._clock.now()

@@ -81,12 +81,16 @@ class Evidence:
 
     def __init__(self, api: ApiClient, namespace: str) -> None:
         self._core, self._namespace = CoreV1Api(api), namespace
-        self._told: set[tuple[object, ...]] = set()
+        self._told: set[tuple[float, str, str, str | None, str, str]] = set()
 
     def new(self, pod: str, containers: Sequence[str], since: float, now: float) -> list[PodEvent]:
-        """What `all` gives from `since` on, without what this returned before."""
-        found = self.all(pod, containers, now, seconds=math.ceil(now - since + BEFORE_S))
-        return [event for event in found if event.at >= since - BEFORE_S and self._is_new(pod, event)]
+        """What `all` gives from `since` on, without what this returned before; `since` never goes back."""
+        found, first = (
+            self.all(pod, containers, now, seconds=math.ceil(now - since + BEFORE_S)),
+            since - BEFORE_S,
+        )
+        self._told = {key for key in self._told if key[0] >= first}
+        return [event for event in found if event.at >= first and self._is_new(pod, event)]
 
     def all(
         self, pod: str, containers: Sequence[str], now: float, *, seconds: int | None = None
@@ -99,7 +103,7 @@ class Evidence:
         return found
 
     def _is_new(self, pod: str, event: PodEvent) -> bool:
-        key = (pod, event.at, event.source, event.container, event.reason, event.message)
+        key = (event.at, pod, event.source, event.container, event.reason, event.message)
         fresh = key not in self._told
         self._told.add(key)
         return fresh

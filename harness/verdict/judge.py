@@ -21,7 +21,7 @@ from harness.verdict.gates import GATES, ZERO_LOSS, Requirements
 from harness.verdict.phases import Phases
 from harness.verdict.ranking import worst
 from harness.verdict.reconcile import Failed, reconcile
-from harness.verdict.thinning import thinned
+from harness.verdict.thinning import thin, thinned
 from harness.verdict.timeline import timeline
 
 __all__ = ["claim", "judge", "overall", "profile"]
@@ -83,11 +83,12 @@ def _evidence(
     clocks: Clocks,
 ) -> Evidence:
     loads = [clocks.corrected(ledger) for ledger in ledgers]
-    phases = Phases(upgrades)
+    placed = [thin(upgrade) for upgrade in upgrades]
+    phases = Phases(placed)
     reconciled = reconcile(loads, apps)
     losses = [_loss(phases, one, clocks.uncertainty_s(one.worker)) for one in reconciled.failed]
     return Evidence(
-        upgrades=upgrades,
+        upgrades=placed,
         loads=loads,
         reconciled=reconciled,
         losses=allowances.allow(losses, requirements.allowances),

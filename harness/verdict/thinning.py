@@ -11,16 +11,18 @@ WHOLE = 50  # the first so many upgrades keep all: one sound upgrade is like the
 
 def thinned(upgrades: Sequence[Upgrade], keep: Collection[int | None]) -> tuple[list[Upgrade], list[str]]:
     """The upgrades, and notes on what was left out. Those whose index is in `keep` stay as they are."""
-    whole = {upgrade.index for upgrade in upgrades[:WHOLE]}.union(keep)
-    kept = [upgrade if upgrade.index in whole else _thin(upgrade) for upgrade in upgrades]
-    left_out = _events(upgrades) - _events(kept)
+    kept, left_out = list[Upgrade](), 0
+    for number, upgrade in enumerate(upgrades):
+        kept.append(upgrade if number < WHOLE or upgrade.index in keep else thin(upgrade))
+        left_out += _events(upgrade) - _events(kept[-1])
     if not left_out:
         return kept, []
     note = f"{left_out:,} events of pods are left out: of upgrades without a failure after the first {WHOLE}"
     return kept, [f"{note}, only what places their phases is kept."]
 
 
-def _thin(upgrade: Upgrade) -> Upgrade:
+def thin(upgrade: Upgrade) -> Upgrade:
+    """An upgrade without the events that place none of its phases; a verdict needs no others."""
     pods = [
         pod.model_copy(update={"events": [event for event in pod.events if _places(event, pod)]})
         for pod in upgrade.pods
@@ -36,5 +38,5 @@ def _places(event: PodEvent, pod: PodUpgrade) -> bool:
     return started or (event.source == "watch" and event.reason in ("Terminated", "Waiting"))
 
 
-def _events(upgrades: Sequence[Upgrade]) -> int:
-    return sum(len(pod.events) for upgrade in upgrades for pod in upgrade.pods)
+def _events(upgrade: Upgrade) -> int:
+    return sum(len(pod.events) for pod in upgrade.pods)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -110,6 +111,20 @@ def test_a_terminal_gets_the_animated_table_with_pods_and_phases() -> None:
     assert "pod-a" in text
     assert "migration" in text
     assert "7 sent" in text
+
+
+def test_of_a_long_run_the_table_shows_the_last_upgrades_of_the_pods_that_are_there() -> None:
+    stream = io.StringIO()
+    animated = Animated(Console(file=stream, force_terminal=True, width=200))
+    for lap, pod in enumerate(("pod-a", "pod-b")):
+        animated.pods([pod])
+        for upgrade in range(1 + 40 * lap, 41 + 40 * lap):
+            animated.phase(upgrade, pod, "settled", 0.0)
+    with animated:
+        pass
+    text = stream.getvalue()
+    assert set(re.findall(r"upgrade (\d+)", text)) == {"76", "77", "78", "79", "80"}
+    assert "pod-a" not in text
 
 
 def test_a_pipe_gets_plain_lines() -> None:

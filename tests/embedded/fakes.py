@@ -193,6 +193,7 @@ class FakeApi:
     ) -> None:
         await asyncio.sleep(0)
         body = self._find(resource, name, namespace)
+        self._refused("delete", resource, body)
         metadata = body["metadata"]
         if uid and uid != metadata["uid"]:
             raise ApiError(409, "Conflict", "another object of that name")

@@ -11,6 +11,7 @@ from harness.errors import ClusterError, Timeout
 from harness.manifest import Subject
 from harness.record.upgrade import Upgrade
 from harness.upgrade.driver import PAUSE_S, Driver, UpgradeTimeout
+from harness.upgrade.history import History
 from harness.upgrade.observe import Sighting
 from harness.upgrade.step import Step
 from harness.upgrade.view import PodView
@@ -27,10 +28,10 @@ def drive(
     *,
     pods: tuple[str, ...] = ("pod-1",),
     progress: Told | None = None,
-    records: list[Upgrade] | None = None,
+    records: History | None = None,
 ) -> list[Upgrade]:
     """Upgrades one after the other, as a plain scenario makes them."""
-    records = records if records is not None else []
+    records = records if records is not None else History()
     current = cluster.subject.image
     with driver(cluster, records, pods=pods, progress=progress) as driven:
         for index in range(1, count + 1):
@@ -38,12 +39,12 @@ def drive(
             driven.begin(Step(index, source, current))
             driven.settle()
             driven.idle(PAUSE_S)
-    return records
+    return list(records)
 
 
 def driver(
     cluster: FakeCluster,
-    records: list[Upgrade],
+    records: History,
     *,
     pods: tuple[str, ...] = ("pod-1",),
     progress: Told | None = None,
@@ -137,7 +138,7 @@ def test_a_halt_ends_with_what_was_awaited_what_was_seen_and_the_last_words(hot:
     cluster = FakeCluster(subject, {image("bad"): BAD}, BAD)
     cluster.logs["pod-1", "mesh-1", False] = "2023-11-14T22:13:20Z serving as ever\n"
     cluster.events = [event("pod-1", "Failed", "2023-11-14T22:13:21Z")]
-    records: list[Upgrade] = []
+    records = History()
     with pytest.raises(UpgradeTimeout) as caught:
         drive(cluster, 2, records=records)
     head, *rest = str(caught.value).splitlines()
@@ -173,7 +174,7 @@ def test_a_slow_rollout_that_moves_on_is_not_a_halt(hot: Subject) -> None:
 
 def test_so_many_pods_can_be_waited_for_and_the_rest_later(hot: Subject) -> None:
     cluster = FakeCluster(hot, {image("v2"): ROLLING}, ROLLING)
-    records: list[Upgrade] = []
+    records = History()
     with driver(cluster, records, pods=("pod-1", "pod-2", "pod-3")) as driven:
         driven.begin(Step(1, image("v1"), image("v2")))
         driven.settle(1)
@@ -185,7 +186,7 @@ def test_so_many_pods_can_be_waited_for_and_the_rest_later(hot: Subject) -> None
 
 def test_a_phase_can_be_waited_for(hot: Subject) -> None:
     cluster = FakeCluster(hot, BOTH, CYCLES["v2"])
-    with driver(cluster, []) as driven:
+    with driver(cluster, History()) as driven:
         driven.begin(Step(1, image("v1"), image("v2")))
         driven.until("the upgrade", lambda: "upgrade" in driven.pods["pod-1"].reached, 5.0)
         assert driven.pods["pod-1"].reached == {"upgrade"}
@@ -193,7 +194,7 @@ def test_a_phase_can_be_waited_for(hot: Subject) -> None:
 
 def test_what_never_comes_is_named_with_what_was_seen(hot: Subject) -> None:
     cluster = FakeCluster(hot, {image("v2"): CYCLES["v2"].splitlines()[0]}, CYCLES["v2"])
-    with driver(cluster, []) as driven:
+    with driver(cluster, History()) as driven:
         driven.begin(Step(1, image("v1"), image("v2")))
         with pytest.raises(UpgradeTimeout, match="waited 5 s for the moon; upgrade 1 from"):
             driven.until("the moon", lambda: False, 5.0)
@@ -201,7 +202,7 @@ def test_what_never_comes_is_named_with_what_was_seen(hot: Subject) -> None:
 
 def test_a_halted_upgrade_is_recorded_as_that_beside_the_one_that_mends_it(hot: Subject) -> None:
     cluster = FakeCluster(hot, BOTH, CYCLES["v2"])
-    records: list[Upgrade] = []
+    records = History()
     with driver(cluster, records) as driven:
         driven.begin(Step(1, image("v1"), image("v2")), "halted")
         driven.idle(1.0)
@@ -215,7 +216,7 @@ def test_an_interrupt_leaves_what_was_seen_in_the_list(hot: Subject) -> None:
         raise KeyboardInterrupt
 
     cluster.on_idle = interrupt
-    records: list[Upgrade] = []
+    records = History()
     with pytest.raises(KeyboardInterrupt):
         drive(cluster, 1, records=records)
     assert [phase.name for phase in records[0].pods[0].phases] == ["upgrade", "migration"]

@@ -20,7 +20,7 @@ from harness.embedded.api.storage import clone
 from harness.embedded.seams import ApiError, Object
 
 CONVERSION_TIMEOUT_S = 10.0  # as Kubernetes has it
-REMEMBERED_CONVERSIONS = 2048  # watchers and pollers ask for the same few objects again and again
+REMEMBERED_CONVERSIONS = 64  # watchers and pollers ask for the same few objects again and again
 
 DEFAULT_COLUMNS = (Column("Age", "date", path=".metadata.creationTimestamp"),)
 

@@ -21,7 +21,7 @@ FIRST_REVISION = (
     1000  # never "0" or "1": both have meanings of their own to clients, and to version annotations
 )
 LOG_LENGTH = (
-    256  # changes kept per resource, twice that at times; a watcher that is further behind has to list again
+    64  # changes kept per resource, twice that at times; a watcher that is further behind has to list again
 )
 
 

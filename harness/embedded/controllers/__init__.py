@@ -6,6 +6,7 @@ scheduler.py       the one node for every pod
 serviceaccount.py  what every namespace begins with
 namespace.py       the end of a namespace's content
 garbage.py         the end of what an owner leaves behind
+expiry.py          the end of old events
 queue.py           what they run on; ownership.py how objects belong to each other
 """
 
@@ -15,7 +16,15 @@ import asyncio
 import sys
 import traceback
 
-from harness.embedded.controllers import deployment, garbage, namespace, replicaset, scheduler, serviceaccount
+from harness.embedded.controllers import (
+    deployment,
+    expiry,
+    garbage,
+    namespace,
+    replicaset,
+    scheduler,
+    serviceaccount,
+)
 from harness.embedded.seams import Api
 
 
@@ -34,6 +43,7 @@ async def run_controllers(api: Api, *, node: str = "embedded", ca: str) -> None:
                 serviceaccount.run(api, ca),
                 namespace.run(api),
                 garbage.run(api),
+                expiry.run(api),
             ):
                 group.create_task(work)
     except Exception:

@@ -74,7 +74,10 @@ class Garbage:
     def _forget(self, uid: str) -> None:
         known = self._known.pop(uid, None)
         for owner in known.owners if known else ():
-            self._dependents.get(owner["uid"], set()).discard(uid)
+            dependents = self._dependents.get(owner["uid"], set())
+            dependents.discard(uid)
+            if not dependents:
+                self._dependents.pop(owner["uid"], None)
 
     def _on_deleted(self, uid: str, metadata: Object) -> None:
         for dependent in self._dependents.pop(uid, set()):
