@@ -17,14 +17,17 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from harness.record.ledger import SLOT_S, AppLedger, LoadLedger
+from harness.record.ledger import AppLedger, LoadLedger
+from harness.record.series import SLOT_S
 from harness.record.upgrade import PodUpgrade, Upgrade
 from harness.verdict.judge import judge
 from harness.verdict.requirements import Requirements
+from loadtests.series import Series
 
 START = 1_767_323_045.0
 PODS = ("app-0", "app-1")
@@ -171,7 +174,7 @@ def _apps(ledger: LoadLedger) -> dict[str, AppLedger | None]:
 
 
 def _write(size: Size, path: Path) -> None:
-    """The load generator's ledger, slot by slot."""
+    """The load generator's ledger."""
     rng = random.Random(1)
     skeleton = {
         "worker": "worker-0",
@@ -182,29 +185,20 @@ def _write(size: Size, path: Path) -> None:
         "saturation": {"late_fraction": 0.001, "max_lag_ms": 12.5, "cpu_fraction": 0.41},
     }
     with path.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(skeleton).removesuffix("}") + ', "slots": [')
-        _write_slots(file, size, rng)
+        file.write(json.dumps(skeleton).removesuffix("}") + ', "series": [')
+        for number, (name, pod) in enumerate(product(CLASSES[: size.classes], PODS)):
+            file.write(", " * bool(number) + json.dumps({"class": name, "pod": pod, **_series(size, rng)}))
         file.write("]}")
 
 
-def _write_slots(file: TextIO, size: Size, rng: random.Random) -> None:
-    before = ""
-    for number in range(size.slots):
-        for traffic_class in CLASSES[: size.classes]:
-            for pod in PODS:
-                file.write(before + json.dumps(_slot(size, rng, number, traffic_class, pod)))
-                before = ", "
-
-
-def _slot(size: Size, rng: random.Random, number: int, traffic_class: str, pod: str) -> dict[str, Any]:
-    latencies: dict[int, int] = {}
-    for _ in range(size.per_slot):
-        exact = int(rng.lognormvariate(0, 0.35) * 900)
-        value = exact if exact < 1000 else exact // 10 * 10
-        latencies[value] = latencies.get(value, 0) + 1
-    counts = {"sent": size.per_slot, "answered": size.per_slot, "failed": 0, "ended": size.per_slot}
-    made = {"at": round(START + number * SLOT_S, 1), "class": traffic_class, "pod": pod, **counts}
-    return {**made, "versions": {"v1": size.per_slot}, "latency_us": latencies}
+def _series(size: Size, rng: random.Random) -> dict[str, object]:
+    made = Series()
+    for slot in range(size.slots):
+        at = START + (slot + 0.5) * SLOT_S
+        for _ in range(size.per_slot):
+            made.count("sent", at)
+            made.answered(at, at + rng.lognormvariate(0, 0.35) * 9e-4, f"v{1 + slot // 50 % 2}")
+    return made.document()
 
 
 def _clients(size: Size) -> Iterator[dict[str, Any]]:

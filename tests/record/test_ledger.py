@@ -3,11 +3,11 @@ import tracemalloc
 from typing import Any
 
 import pytest
+from harness.record.counts import Counts, each
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from harness.record.counts import Counts, each
 from harness.record.ledger import LoadLedger, Slot
 
 

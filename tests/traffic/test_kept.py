@@ -4,6 +4,7 @@ from harness.record.ledger import LoadLedger
 from harness.traffic.kept import Kept
 from loadtests import ledger
 from loadtests.effort import Effort
+from tests.record.slots import unpacked
 
 START = 1000.0
 
@@ -33,7 +34,7 @@ def test_the_recent_ledgers_of_a_worker_make_up_its_whole_ledger() -> None:
     found, whole = kept.ledger(), LoadLedger.model_validate(worker.document())
     assert found is not None
     assert found.model_copy(update={"saturation": whole.saturation}) == whole
-    assert (len(found.slots), len(found.efforts)) == (120, 60)
+    assert (len(unpacked(found.series)), len(found.efforts)) == (120, 60)
     assert found.stopped is None
 
 
@@ -48,7 +49,10 @@ def test_what_changed_since_the_last_time_counts_as_it_came_last() -> None:
     kept.add(body(worker, START))
     found = kept.ledger()
     assert found is not None
-    assert [(slot.at - START, slot.sent, slot.answered) for slot in found.slots] == [(2, 1, 1), (9, 0, 0)]
+    assert [(slot.at - START, slot.sent, slot.answered) for slot in unpacked(found.series)] == [
+        (2, 1, 1),
+        (9, 0, 0),
+    ]
     assert [connection.how for connection in found.connections] == ["closed"]
 
 
