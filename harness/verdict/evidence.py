@@ -21,7 +21,7 @@ from itertools import accumulate, groupby
 from harness.record.columns import microseconds
 from harness.record.ledger import SERVICE, Client, Connection, LoadLedger, Saturation
 from harness.record.report import Traffic
-from harness.record.series import SLOT_S, Series
+from harness.record.series import SLOT_S, SLOTS_A_SECOND, Series
 from harness.record.upgrade import PhaseName, Upgrade
 from harness.verdict.phases import Phases, Place
 from harness.verdict.reconcile import Failed, Reconciled
@@ -126,6 +126,19 @@ class Lives:
         return self._last_told[bisect_right(self._opened, opened)]
 
 
+class _SlotPhases(dict[int, PhaseName]):
+    """The phases of slots by their numbers, told once for all classes that take the same route."""
+
+    def __init__(self, phases: Phases, route: tuple[str, ...], ahead_s: float) -> None:
+        super().__init__()
+        self._phases, self._route, self._ahead_s = phases, route, ahead_s
+
+    def __missing__(self, number: int) -> PhaseName:
+        middle = (number + 0.5) / SLOTS_A_SECOND - self._ahead_s
+        phase = self[number] = self._phases.of_any(middle, self._route).phase
+        return phase
+
+
 @dataclass(frozen=True)
 class Evidence:
     """Everything that gates look at. `locust_requests` is Locust's own total, where there is one.
@@ -179,21 +192,19 @@ class Evidence:
 
     def by_phase(self, series: Series, slots: range) -> Iterator[tuple[PhaseName, range]]:
         """Some slots of a series by the phases that their middles lie in: stretch after stretch."""
-        route = self.route(series)
-
-        def phase(index: int) -> PhaseName:
-            middle = series.time(index) + SLOT_S / 2
-            if (middle, route) not in self._known:  # every class has a slot at that time
-                self._known[middle, route] = self.phases.of_any(middle, route).phase
-            return self._known[middle, route]
-
-        for name, group in groupby(slots, phase):
-            first, *rest = group
-            yield name, range(first, first + 1 + len(rest))
+        key = self.route(series), series.ahead_s
+        if key not in self._slot_phases:
+            self._slot_phases[key] = _SlotPhases(self.phases, *key)
+        start = slots.start
+        numbers = range(series.first + slots.start, series.first + slots.stop)
+        for phase, together in groupby(numbers, self._slot_phases[key].__getitem__):
+            end = start + len(list(together))
+            yield phase, range(start, end)
+            start = end
 
     @cached_property
-    def _known(self) -> dict[tuple[float, tuple[str, ...]], PhaseName]:
-        """The phases of moments that were asked for."""
+    def _slot_phases(self) -> dict[tuple[tuple[str, ...], float], _SlotPhases]:
+        """For each route and clock."""
         return {}
 
     @cached_property
