@@ -2,8 +2,8 @@
 
 `python -m benchmarks.ledger` (make bench-ledger). The runs never took place: their ledgers are written to a file, and
 a process of its own reads, reconciles and judges them, as a run does. Seconds are of its processor, which a machine
-that others use tells better than its clock does. Exits with 1 where a budget is exceeded. Knows nothing of how
-ledgers come about.
+that others use tells better than its clock does. The memory of a load generator's worker is measured too. Exits with
+1 where a budget is exceeded.
 """
 
 from __future__ import annotations
@@ -72,9 +72,11 @@ class Size:
 
 
 SIZES = (
-    Size("half an hour", 8, 18_000, 35, 400, 300, budget_s=10, budget_mb=500),
+    Size("half an hour", 8, 18_000, 35, 400, 300, budget_s=7, budget_mb=300),
     Size("a thousand upgrades", 5, 50_000, 4, 200, 0, budget_record_mb=8),
 )
+WORKER = Size("one worker", 8, 17_000, 9, 400, 0)
+WORKER_BUDGET_BYTES = 15
 
 
 @dataclass(frozen=True)
@@ -102,14 +104,17 @@ def main() -> int:
             f"| {cost.peak_mb:,.0f} MB | {cost.record_mb:.1f} MB |"
         )
         exceeded += _exceeded(size, cost)
+    per_request = _apart(_worker, WORKER)
+    print(f"\na load generator's worker keeps {WORKER.requests:,} requests in {per_request:.1f} bytes each")
+    exceeded += [f"the worker: {per_request:.1f} bytes"] * (per_request > WORKER_BUDGET_BYTES)
     print("\n".join(exceeded) or "within the budgets")
     return 1 if exceeded else 0
 
 
-def _apart(action: Any, size: Size, path: Path) -> Any:
+def _apart(action: Any, *arguments: Any) -> Any:
     """In a process of its own, so that nobody else's memory counts."""
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(action, size, path).result()
+        return pool.submit(action, *arguments).result()
 
 
 def _exceeded(size: Size, cost: Cost) -> list[str]:
@@ -187,18 +192,31 @@ def _write(size: Size, path: Path) -> None:
     with path.open("w", encoding="utf-8") as file:
         file.write(json.dumps(skeleton).removesuffix("}") + ', "series": [')
         for number, (name, pod) in enumerate(product(CLASSES[: size.classes], PODS)):
-            file.write(", " * bool(number) + json.dumps({"class": name, "pod": pod, **_series(size, rng)}))
+            file.write(
+                ", " * bool(number) + json.dumps({"class": name, "pod": pod, **_series(size, rng).document()})
+            )
         file.write("]}")
 
 
-def _series(size: Size, rng: random.Random) -> dict[str, object]:
+def _series(size: Size, rng: random.Random) -> Series:
     made = Series()
     for slot in range(size.slots):
         at = START + (slot + 0.5) * SLOT_S
         for _ in range(size.per_slot):
             made.count("sent", at)
-            made.answered(at, at + rng.lognormvariate(0, 0.35) * 9e-4, f"v{1 + slot // 50 % 2}")
-    return made.document()
+            made.answered(at, at + rng.lognormvariate(0, 0.35) * 9e-4, "v1")
+    return made
+
+
+def _worker(size: Size) -> float:
+    """Bytes that a request takes in the memory of a worker that has counted them all."""
+    rng, before = random.Random(1), _resident()
+    kept = [_series(size, rng) for _ in range(size.classes * len(PODS))]
+    return (_resident() - before) / sum(sum(one.counts["sent"]) for one in kept)
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def _clients(size: Size) -> Iterator[dict[str, Any]]:

@@ -41,9 +41,8 @@ class Series:
         """A right answer: its latency counts in the slot of its intended time, its version in that of its end."""
         index, end_index = self._at(intended), self._at(ended)
         answered = self.counts["answered"]
-        end_of_slot = len(self.latencies) - sum(
-            answered[index + 1 :]
-        )  # few, but for a request that takes long
+        later = sum(answered[index + 1 :])  # a few slots, but for a request that takes long
+        end_of_slot = len(self.latencies) - later
         latency = code(int((ended - intended) * 1e6))
         insort(self.latencies, latency, end_of_slot - answered[index], end_of_slot)
         answered[index] += 1
