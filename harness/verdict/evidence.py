@@ -11,6 +11,7 @@ makes a sound sidecar do that. What the scenario itself brings about, it allows 
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -87,10 +88,7 @@ class Pace:
     """When the requests of one class were sent and ended, over all pods."""
 
     def __init__(self, series: Sequence[Series]) -> None:
-        self._series = [
-            (one, list(accumulate(one.sent, initial=0)), list(accumulate(one.ended, initial=0)))
-            for one in series
-        ]
+        self._series = [(one, _sums(one.sent), _sums(one.ended)) for one in series]
 
     def between(self, start: float, end: float | None) -> int:
         """Requests surely sent or in flight between two moments: slots that straddle one count for nothing.
@@ -103,6 +101,11 @@ class Pace:
             last = one.length if end is None else one.after(end - SLOT_S)
             total += sent[max(first, last)] - ended[first]
         return total
+
+
+def _sums(column: Sequence[int]) -> array[int]:
+    """What comes before each slot, and in all."""
+    return array("Q", accumulate(column, initial=0))
 
 
 class Lives:
