@@ -2,8 +2,8 @@
 
 `python -m benchmarks.ledger` (make bench-ledger). The runs never took place: their ledgers are written to a file, and
 a process of its own reads, reconciles and judges them, as a run does. Seconds are of its processor, which a machine
-that others use tells better than its clock does. Exits with 1 where a budget is exceeded. Knows nothing of how
-ledgers come about.
+that others use tells better than its clock does. The memory of a load generator's worker is measured too. Exits with
+1 where a budget is exceeded.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from harness.record.ledger import SLOT_S, AppLedger, LoadLedger
+from harness.record.ledger import AppLedger, LoadLedger
+from harness.record.series import SLOT_S
 from harness.record.upgrade import PodUpgrade, Upgrade
 from harness.verdict.judge import judge
 from harness.verdict.requirements import Requirements
+from loadtests.series import Series
 
 START = 1_767_323_045.0
 PODS = ("app-0", "app-1")
@@ -69,9 +72,11 @@ class Size:
 
 
 SIZES = (
-    Size("half an hour", 8, 18_000, 35, 400, 300, budget_s=10, budget_mb=500),
+    Size("half an hour", 8, 18_000, 35, 400, 300, budget_s=7, budget_mb=300),
     Size("a thousand upgrades", 5, 50_000, 4, 200, 0, budget_record_mb=8),
 )
+WORKER = Size("one worker", 8, 17_000, 9, 400, 0)
+WORKER_BUDGET_BYTES = 15
 
 
 @dataclass(frozen=True)
@@ -99,14 +104,17 @@ def main() -> int:
             f"| {cost.peak_mb:,.0f} MB | {cost.record_mb:.1f} MB |"
         )
         exceeded += _exceeded(size, cost)
+    per_request = _apart(_worker, WORKER)
+    print(f"\na load generator's worker keeps {WORKER.requests:,} requests in {per_request:.1f} bytes each")
+    exceeded += [f"the worker: {per_request:.1f} bytes"] * (per_request > WORKER_BUDGET_BYTES)
     print("\n".join(exceeded) or "within the budgets")
     return 1 if exceeded else 0
 
 
-def _apart(action: Any, size: Size, path: Path) -> Any:
+def _apart(action: Any, *arguments: Any) -> Any:
     """In a process of its own, so that nobody else's memory counts."""
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(action, size, path).result()
+        return pool.submit(action, *arguments).result()
 
 
 def _exceeded(size: Size, cost: Cost) -> list[str]:
@@ -171,7 +179,7 @@ def _apps(ledger: LoadLedger) -> dict[str, AppLedger | None]:
 
 
 def _write(size: Size, path: Path) -> None:
-    """The load generator's ledger, slot by slot."""
+    """The load generator's ledger."""
     rng = random.Random(1)
     skeleton = {
         "worker": "worker-0",
@@ -182,29 +190,33 @@ def _write(size: Size, path: Path) -> None:
         "saturation": {"late_fraction": 0.001, "max_lag_ms": 12.5, "cpu_fraction": 0.41},
     }
     with path.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(skeleton).removesuffix("}") + ', "slots": [')
-        _write_slots(file, size, rng)
+        file.write(json.dumps(skeleton).removesuffix("}") + ', "series": [')
+        for number, (name, pod) in enumerate(product(CLASSES[: size.classes], PODS)):
+            file.write(
+                ", " * bool(number) + json.dumps({"class": name, "pod": pod, **_series(size, rng).document()})
+            )
         file.write("]}")
 
 
-def _write_slots(file: TextIO, size: Size, rng: random.Random) -> None:
-    before = ""
-    for number in range(size.slots):
-        for traffic_class in CLASSES[: size.classes]:
-            for pod in PODS:
-                file.write(before + json.dumps(_slot(size, rng, number, traffic_class, pod)))
-                before = ", "
+def _series(size: Size, rng: random.Random) -> Series:
+    made = Series()
+    for slot in range(size.slots):
+        at = START + (slot + 0.5) * SLOT_S
+        for _ in range(size.per_slot):
+            made.count("sent", at)
+            made.answered(at, at + rng.lognormvariate(0, 0.35) * 9e-4, "v1")
+    return made
 
 
-def _slot(size: Size, rng: random.Random, number: int, traffic_class: str, pod: str) -> dict[str, Any]:
-    latencies: dict[int, int] = {}
-    for _ in range(size.per_slot):
-        exact = int(rng.lognormvariate(0, 0.35) * 900)
-        value = exact if exact < 1000 else exact // 10 * 10
-        latencies[value] = latencies.get(value, 0) + 1
-    counts = {"sent": size.per_slot, "answered": size.per_slot, "failed": 0, "ended": size.per_slot}
-    made = {"at": round(START + number * SLOT_S, 1), "class": traffic_class, "pod": pod, **counts}
-    return {**made, "versions": {"v1": size.per_slot}, "latency_us": latencies}
+def _worker(size: Size) -> float:
+    """Bytes that a request takes in the memory of a worker that has counted them all."""
+    rng, before = random.Random(1), _resident()
+    kept = [_series(size, rng) for _ in range(size.classes * len(PODS))]
+    return (_resident() - before) / sum(sum(one.counts["sent"]) for one in kept)
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def _clients(size: Size) -> Iterator[dict[str, Any]]:

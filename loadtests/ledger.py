@@ -1,20 +1,20 @@
 """The load generator's ledger: requests by client and sequence, connections, counts in slots of time.
 
 Serialises to plain JSON. A client's requests are a counter and a list of exceptions, so that ten million cost
-kilobytes. Times are Unix seconds. Knows nothing of HTTP, sockets or Locust.
+kilobytes, and how long they took a few bytes each (`series.py`). Times are Unix seconds. Knows nothing of HTTP, sockets
+or Locust.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from math import inf
 
 from loadtests.effort import Effort, behind_s
+from loadtests.series import Series
 from loadtests.shapes import Arrivals
 
-SLOT_S = 0.1
 LATE_S = 0.05
 CLOCK_OFFSET_S = (
     time.time() - time.monotonic()
@@ -24,42 +24,6 @@ CLOCK_OFFSET_S = (
 def wall(monotonic_s: float) -> float:
     """Unix seconds of a monotonic time."""
     return monotonic_s + CLOCK_OFFSET_S
-
-
-@dataclass(slots=True)
-class Slot:
-    """Counts of one class towards one pod in one slot."""
-
-    sent: int = 0
-    answered: int = 0
-    failed: int = 0
-    ended: int = 0
-    versions: dict[str, int] = field(default_factory=dict)
-    opened: int = 0
-    cut: int = 0
-    latency_us: dict[int, int] = field(default_factory=dict)
-
-
-class Slots:
-    """The slots of one class towards one pod, by number since the epoch; empty ones do not exist."""
-
-    def __init__(self) -> None:
-        self.by_number: dict[int, Slot] = {}
-        self._last = 0
-
-    def at(self, when: float) -> Slot:
-        """The slot of a Unix time."""
-        number = int(when / SLOT_S)
-        slot = self.by_number.get(number)
-        if slot is None:
-            slot = self.by_number[number] = Slot()
-            self._last = max(self._last, number)
-        return slot
-
-    def since(self, when: float) -> Iterator[tuple[int, Slot]]:
-        """The slots from a Unix time on, in order."""
-        numbers = range(int(when / SLOT_S), self._last + 1) if when else sorted(self.by_number)
-        return ((number, self.by_number[number]) for number in numbers if number in self.by_number)
 
 
 class Connection:
@@ -103,7 +67,7 @@ class Sockets:
 class Counters:
     """The counts of one class towards one pod."""
 
-    slots: Slots = field(default_factory=Slots)
+    series: Series = field(default_factory=Series)
     sockets: Sockets = field(default_factory=Sockets)
 
 
@@ -128,7 +92,7 @@ class Client:
         self.sent = 0
         self.failures: dict[int, dict[str, object]] = {}
         self.connections: list[Connection] = []
-        self._slots, self._entry = counters.slots, entry
+        self._series, self._entry = counters.series, entry
         self._pending: dict[int, float] = {}
         self._recent: dict[int, Ended] = {}
 
@@ -138,27 +102,21 @@ class Client:
         """A request is due now or has just been sent; returns its sequence."""
         self.sent += 1
         self._pending[self.sent] = intended
-        self._slots.at(intended).sent += 1
+        self._series.count("sent", intended)
         return self.sent
 
     def answered(self, sequence: int, ended: float, version: str | None) -> float:
         """A request got an answer that is right in all respects; returns its intended time."""
         intended = self._pending.pop(sequence)
-        slot, end_slot = self._slots.at(intended), self._slots.at(ended)
-        slot.answered += 1
-        latency = three_digits(int((ended - intended) * 1e6))
-        slot.latency_us[latency] = slot.latency_us.get(latency, 0) + 1
-        end_slot.ended += 1
-        if version is not None:
-            end_slot.versions[version] = end_slot.versions.get(version, 0) + 1
+        self._series.answered(intended, ended, version)
         self._remember((sequence, intended, ended, "answered", version))
         return intended
 
     def failed(self, sequence: int, ended: float, kind: str, detail: str, served_by: str | None) -> float:
         """A request did not end well; returns its intended time."""
         intended = self._pending.pop(sequence)
-        self._slots.at(intended).failed += 1
-        self._slots.at(ended).ended += 1
+        self._series.count("failed", intended)
+        self._series.count("ended", ended)
         self.failures[sequence] = {
             "sequence": sequence,
             "at": intended,
@@ -185,7 +143,7 @@ class Client:
         if listed:
             self.connections.append(connection)
         self._entry.sockets.opened += 1
-        self._entry.slots.at(at).opened += 1
+        self._entry.series.count("opened", at)
         return connection
 
     def carry(self, connection: Connection, requests: int) -> None:
@@ -198,7 +156,7 @@ class Client:
         connection.end(how, at)
         self._entry.sockets.ended(how, goaway)
         if how != "client":
-            self._entry.slots.at(at).cut += 1
+            self._entry.series.count("cut", at)
 
     # ------------------------------------------------------------------------------------------------------
 
@@ -329,10 +287,10 @@ class Ledger:
                 for connection in client.connections
                 if (connection.ended or inf) >= since
             ],
-            "slots": [
-                _slot(traffic_class, pod, number, slot)
+            "series": [
+                {"class": traffic_class, "pod": pod, **series.document()}
                 for (traffic_class, pod), counters in self._counters.items()
-                for number, slot in counters.slots.since(since)
+                if len(series := counters.series.since(since))
             ],
             "efforts": [asdict(replace(one, at=at)) for one in self.efforts if (at := wall(one.at)) >= since],
             "sockets": [
@@ -363,14 +321,6 @@ class Ledger:
         return self._cpu_s if self.stopped else time.process_time() - self._cpu_at_start_s
 
 
-def three_digits(number: int) -> int:
-    """A number rounded up to three significant digits: few distinct values, at most 1 % too high."""
-    unit = 1
-    while number > 1000 * unit:
-        unit *= 10
-    return -(-number // unit) * unit
-
-
 def _connection(client: Client, connection: Connection) -> dict[str, object]:
     return {
         "client": client.name,
@@ -381,20 +331,4 @@ def _connection(client: Client, connection: Connection) -> dict[str, object]:
         "how": connection.how,
         "requests": connection.requests,
         "told_at": connection.told_at,
-    }
-
-
-def _slot(traffic_class: str, pod: str, number: int, slot: Slot) -> dict[str, object]:
-    return {
-        "at": round(number * SLOT_S, 1),
-        "class": traffic_class,
-        "pod": pod,
-        "sent": slot.sent,
-        "answered": slot.answered,
-        "failed": slot.failed,
-        "ended": slot.ended,
-        "versions": slot.versions,
-        "opened": slot.opened,
-        "cut": slot.cut,
-        "latency_us": slot.latency_us,
     }

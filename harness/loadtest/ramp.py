@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from harness.loadtest.plan import STEP_S
 from harness.record.classes import LASTING
-from harness.record.ledger import Effort, LoadLedger, Slot
+from harness.record.columns import microseconds
+from harness.record.ledger import Effort, LoadLedger
 from harness.record.loadtest import Knee, Limits, RampStep
+from harness.record.series import Series
 from harness.verdict.latency import summary
 
 SETTLING_S = 1.0  # of each step: connections are opened, and what the step before left behind comes to an end
@@ -53,19 +55,21 @@ def _step(
     efforts = [list(_efforts(load, start, end)) for load in loads]
     if not loads or any(sum(one.seconds for one in told) < SEEN * (end - start) for told in efforts):
         return None
-    slots = [slot for load in loads for slot in _slots(load, start, end)]
-    counts: Counter[int] = Counter()
-    for slot in slots:
-        if slot.traffic_class not in LASTING:
-            counts.update(slot.latency_us)
+    parts = [part for load in loads for part in _parts(load, start, end)]
+    codes: Counter[int] = Counter()
+    for one, slots in parts:
+        if one.traffic_class not in LASTING:
+            codes.update(one.latencies_of(slots))
+    counts = {microseconds(code): count for code, count in codes.items()}
     asked = sum(_rate(told, "asked") for told in efforts)
-    ended = sum(slot.answered + slot.failed for slot in slots)
+    failed = sum(sum(one.failed[slots.start : slots.stop]) for one, slots in parts)
+    ended = failed + sum(sum(one.answered[slots.start : slots.stop]) for one, slots in parts)
     known = bool(counts) and ended >= ENDED * asked * (end - start)
     step = RampStep(
         factor=factor,
         asked=asked,
         reached=sum(_rate(told, "reached") for told in efforts),
-        failed=sum(slot.failed for slot in slots),
+        failed=failed,
         latency=summary(counts) if known else None,
         late=max(
             sum(one.late for one in told) / max(sum(one.reached for one in told), 1) for told in efforts
@@ -102,10 +106,10 @@ def _efforts(load: LoadLedger, start: float, end: float) -> Iterator[Effort]:
             yield one
 
 
-def _slots(load: LoadLedger, start: float, end: float) -> Iterator[Slot]:
-    for slot in load.slots:
-        if start <= slot.at - load.started < end:
-            yield slot
+def _parts(load: LoadLedger, start: float, end: float) -> Iterator[tuple[Series, range]]:
+    """The slots of each series that start in a stretch."""
+    for one in load.series:
+        yield one, range(one.since(load.started + start), one.since(load.started + end))
 
 
 def _rate(told: Sequence[Effort], field: str) -> float:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 
 from harness.record.classes import LASTING
-from harness.record.ledger import SLOT_S, LoadLedger, Slot
+from harness.record.columns import microseconds
+from harness.record.ledger import LoadLedger
 from harness.record.loadtest import PhaseFigures, Soak, VersionPair
 from harness.record.report import ClockOffset, Latency, Scenario
+from harness.record.series import SLOT_S, Series
 from harness.record.upgrade import PhaseName, Upgrade
 from harness.verdict.clocks import Clocks
 from harness.verdict.latency import summary
@@ -30,23 +31,27 @@ class Sum:
     sent: int = 0
     answered: int = 0
     failed: int = 0
-    latency_us: Counter[int] = field(default_factory=Counter)
+    latencies: Counter[int] = field(default_factory=Counter)
+    """By their codes."""
 
-    def add(self, slots: Iterable[Slot]) -> None:
+    def add(self, of_pod: Sequence[Series], number: int) -> None:
         """Those of one pod in one slot of time."""
         before = self.sent
-        for slot in slots:
-            self.sent += slot.sent
-            self.answered += slot.answered
-            self.failed += slot.failed
-            if slot.traffic_class not in LASTING:
-                self.latency_us.update(slot.latency_us)
+        for one in of_pod:
+            index = number - _number(one)
+            if 0 <= index < one.length:
+                self.sent += one.sent[index]
+                self.answered += one.answered[index]
+                self.failed += one.failed[index]
+                if one.traffic_class not in LASTING:
+                    self.latencies.update(one.latencies_of(range(index, index + 1)))
         self.moments += self.sent > before
 
     @property
     def latency(self) -> Latency | None:
         """None without an answer."""
-        return summary(self.latency_us) if self.latency_us else None
+        counts = {microseconds(code): count for code, count in self.latencies.items()}
+        return summary(counts) if counts else None
 
 
 def soak(
@@ -60,9 +65,9 @@ def soak(
     """All of it, as far as it was seen. `judged` is the verdict on it."""
     corrected = [Clocks(clocks).corrected(load) for load in loads]
     sums = _sums(upgrades, corrected)
-    whole: Counter[int] = Counter()
+    whole = Sum()
     for one in sums.values():
-        whole.update(one.latency_us)
+        whole.latencies.update(one.latencies)
     efforts = [effort for load in loads for effort in load.efforts]
     seconds = sum(effort.seconds for effort in efforts) / workers
     return Soak(
@@ -75,7 +80,7 @@ def soak(
         failed=judged.traffic.failed,
         outcome=judged.outcome,
         reason=judged.reason,
-        latency=summary(whole) if whole else None,
+        latency=whole.latency,
         pairs=list(_pairs(upgrades, sums)),
     )
 
@@ -84,18 +89,20 @@ def _sums(upgrades: Sequence[Upgrade], loads: Sequence[LoadLedger]) -> dict[tupl
     """By the pair of versions that a pod's slot belongs to, and its phase; before its first upgrade, to that one."""
     phases, turns = Phases(upgrades), _turns(upgrades)
     sums: dict[tuple[Pair, PhaseName], Sum] = {}
-    slots = sorted((slot for load in loads for slot in load.slots), key=_when)
-    for (pod, number), together in groupby(slots, _when):
-        if pod in turns:
+    for pod, (patched, pairs) in turns.items():
+        of_pod = [one for load in loads for one in load.series if one.pod == pod]
+        first = min(map(_number, of_pod), default=0)
+        last = max((_number(one) + one.length for one in of_pod), default=0)
+        for number in range(first, last):
             middle = (number + 0.5) * SLOT_S
-            patched, pairs = turns[pod]
             pair = pairs[max(bisect_right(patched, middle) - 1, 0)]
-            sums.setdefault((pair, phases.at(pod, middle).phase), Sum()).add(together)
+            sums.setdefault((pair, phases.at(pod, middle).phase), Sum()).add(of_pod, number)
     return sums
 
 
-def _when(slot: Slot) -> tuple[str, int]:
-    return slot.pod, round(slot.at / SLOT_S)
+def _number(series: Series) -> int:
+    """That of its first slot, by the harness's clock."""
+    return round(series.time(0) / SLOT_S)
 
 
 def _turns(upgrades: Sequence[Upgrade]) -> dict[str, tuple[list[float], list[Pair]]]:

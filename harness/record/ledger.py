@@ -1,20 +1,18 @@
 """What the load generator and the application saw, in the shape in which their pods serve it.
 
 Written by images/ and loadtests/, which know nothing of this package: plain JSON, held to these models by tests.
-Sequences count from 1 per client. A range is an inclusive pair; ten million requests cost kilobytes.
+Sequences count from 1 per client. A range is an inclusive pair; ten million requests cost kilobytes, and what they
+took two bytes each (`series.py`).
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import Field
 
 from harness.record.base import Record, Time
-from harness.record.counts import Counted
+from harness.record.series import Series
 
 Ranges = list[tuple[int, int]]
 """Inclusive, sorted, disjoint pairs."""
@@ -98,34 +96,6 @@ class Sockets(Record):
     broken: int = Field(default=0, description="ended under a request, by a reset or an end of file")
 
 
-@dataclass(slots=True)
-class Slot:
-    """Counts of one class towards one pod in one slot of SLOT_S seconds, by intended send time (`ended`: by end).
-
-    answered: right answers to requests that were sent in this slot; ended: requests that ended in it, well or not,
-    whenever they were sent; versions: version header -> answers, by end time; opened: connections opened in it;
-    cut: connections that the server ended in it, told or not; latency_us: microseconds from the intended send time,
-    three significant digits -> count. No Record, which takes kilobytes: there are hundreds of thousands.
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = Record.model_config
-
-    at: Time
-    traffic_class: Annotated[str, Field(alias="class")]
-    pod: str
-    sent: int = 0
-    answered: int = 0
-    failed: int = 0
-    ended: int = 0
-    versions: dict[str, int] = field(default_factory=dict)
-    opened: int = 0
-    cut: int = 0
-    latency_us: Counted = field(default_factory=dict)
-
-
-SLOT_S = 0.1
-
-
 class Saturation(Record):
     """How well the load generator kept its schedule."""
 
@@ -144,10 +114,10 @@ LATE_MS = 50.0
 
 
 class Effort(Record):
-    """What a worker did in a stretch of about a second. `at` does not come first: that is how a slot is told."""
+    """What a worker did in a stretch of about a second."""
 
-    seconds: float
     at: Time
+    seconds: float
     asked: int = Field(description="arrivals that fell due")
     reached: int = Field(description="arrivals that came to an end, well or not, whenever they were due")
     late: int = Field(
@@ -166,35 +136,10 @@ class LoadLedger(Record):
     stopped: Time | None
     clients: list[Client]
     connections: list[Connection]
-    slots: list[Slot]
+    series: list[Series]
     saturation: Saturation
     sockets: list[Sockets] = []
     efforts: list[Effort] = []
-
-    @classmethod
-    def model_validate_json(cls, json_data: str | bytes | bytearray, **how: Any) -> Self:
-        """As every model, but the slots a few at a time: read at once, those of half an hour take gigabytes."""
-        data = json_data.encode() if isinstance(json_data, str) else bytes(json_data)
-        starts = [found.start() for found in _SLOT.finditer(data)]
-        if len(starts) < 2:
-            return super().model_validate_json(data, **how)
-        *_, last = starts
-        ledger = super().model_validate_json(data[: starts[0]] + data[last:], **how)
-        bounds = [*starts[:-1:SLOTS_AT_ONCE], last]
-        slots = [slot for start, end in pairwise(bounds) for slot in _slots(data, start, end)]
-        ledger.slots = slots + ledger.slots
-        return ledger
-
-
-SLOTS_AT_ONCE = 1000
-_SLOT = re.compile(rb'\{\s*"at"\s*:')
-"""Where a slot starts: no other object of a ledger begins with `at`, and no string of JSON can hold this."""
-_SLOTS = TypeAdapter(list[Slot])
-
-
-def _slots(data: bytes, start: int, end: int) -> list[Slot]:
-    """Those that start from `start` on and before `end`, where another one starts."""
-    return _SLOTS.validate_json(b"[" + data[start:end].rstrip().removesuffix(b",") + b"]")
 
 
 class AppLedger(Record):

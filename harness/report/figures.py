@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from harness.record.ledger import SLOT_S, Neighbour
+from harness.record.ledger import Neighbour
 from harness.record.report import Failure, LogLine, Point, Report, Scenario
+from harness.record.series import SLOT_S
 
 MAX_POINTS = 5_000  # of one scenario: more than there are pixels across
 PAGE_POINTS, PAGE_EVENTS, PAGE_FAILURES, PAGE_LINES = (

@@ -5,11 +5,10 @@ Knows nothing of failures.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from math import inf
 
-from harness.record.ledger import SLOT_S, Slot
+from harness.record.series import SLOT_S, Series
 from harness.record.upgrade import Upgrade
 from harness.verdict.evidence import Evidence
 from harness.verdict.finding import Finding, met, some
@@ -47,8 +46,8 @@ def nothing_changed(evidence: Evidence) -> Finding | None:
         for phase in pod.phases[:1]
         if phase.name != "steady"
     ]
-    for pod, slots in evidence.direct.items():
-        versions = {version for slot in slots.all for version in slot.versions}
+    for pod, series in evidence.direct.items():
+        versions = _Versions(series).all
         if len(versions) > 1:
             changed.append(f"{pod} answered as {' and '.join(sorted(versions))}")
     return Finding("failed" if changed else "passed", "no pod changes", some(changed) or "none changed")
@@ -67,7 +66,7 @@ def versions_answered(evidence: Evidence) -> Finding:
         return Finding(
             "inconclusive", required, "no header names the version: give one with --version-header"
         )
-    answered = {pod: _Versions(slots.all) for pod, slots in evidence.direct.items()}
+    answered = {pod: _Versions(series) for pod, series in evidence.direct.items()}
     values = {value for of_pod in answered.values() for value in of_pod.all}
     if not values:
         return Finding("inconclusive", required, f"no answer has the header {header}")
@@ -91,20 +90,24 @@ def versions_answered(evidence: Evidence) -> Finding:
 class _Versions:
     """The versions that answered at one pod."""
 
-    def __init__(self, slots: Sequence[Slot]) -> None:
-        self._slots = [slot for slot in slots if slot.versions]
-        self._at = [slot.at for slot in self._slots]
+    def __init__(self, series: Sequence[Series]) -> None:
+        self._series = series
 
     @property
-    def all(self) -> Iterator[str]:
-        """Each as often as it came."""
-        return (version for slot in self._slots for version in slot.versions)
+    def all(self) -> set[str]:
+        """Those of the whole run."""
+        return set(self._between(-inf, inf))
 
     def during(self, upgrade: Upgrade) -> set[str]:
         """Those between the patch and the end of the upgrade, to a slot."""
         end = inf if upgrade.settled is None else upgrade.settled
-        first, last = bisect_right(self._at, upgrade.patched - SLOT_S), bisect_right(self._at, end)
-        return {version for slot in self._slots[first:last] for version in slot.versions}
+        return set(self._between(upgrade.patched - SLOT_S, end))
+
+    def _between(self, start: float, end: float) -> Iterator[str]:
+        """Those in slots that start later than `start` and not later than `end`."""
+        for one in self._series:
+            first, last = one.after(start), one.after(end)
+            yield from (version for version, counts in one.versions.items() if any(counts[first:last]))
 
 
 def tag(image: str) -> str:

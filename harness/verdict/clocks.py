@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
-from operator import attrgetter
 
-from harness.record.ledger import Client, ClientFailure, Connection, LoadLedger, Neighbour, Slot
+from harness.record.ledger import Client, ClientFailure, Connection, LoadLedger, Neighbour
 from harness.record.report import ClockOffset
-
-_ALL_BUT_TIME = attrgetter(
-    *(field.name for field in fields(Slot)[1:])
-)  # dataclasses.replace takes five times as long
 
 
 class Clocks:
@@ -30,14 +24,15 @@ class Clocks:
         offset = self._offsets.get(load.worker)
         if offset is None or not offset.offset_ms:
             return load
-        back = _Back(offset.offset_ms / 1000)
+        ahead_s = offset.offset_ms / 1000
+        back = _Back(ahead_s)
         return load.model_copy(
             update={
                 "started": back.time(load.started),
                 "stopped": back.time_or_none(load.stopped),
                 "clients": [back.client(client) for client in load.clients],
                 "connections": [back.connection(connection) for connection in load.connections],
-                "slots": [Slot(back.time(slot.at), *_ALL_BUT_TIME(slot)) for slot in load.slots],
+                "series": [one.model_copy(update={"ahead_s": ahead_s}) for one in load.series],
                 "efforts": [one.model_copy(update={"at": back.time(one.at)}) for one in load.efforts],
             }
         )

@@ -12,16 +12,17 @@ makes a sound sidecar do that. What the scenario itself brings about, it allows 
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
-from itertools import accumulate, chain
+from functools import cached_property
+from itertools import accumulate, groupby
 
-from harness.record.counts import each
-from harness.record.ledger import SERVICE, SLOT_S, Client, Connection, LoadLedger, Saturation, Slot
+from harness.record.columns import microseconds
+from harness.record.ledger import SERVICE, Client, Connection, LoadLedger, Saturation
 from harness.record.report import Traffic
+from harness.record.series import SLOT_S, SLOTS_A_SECOND, Series
 from harness.record.upgrade import PhaseName, Upgrade
 from harness.verdict.phases import Phases, Place
 from harness.verdict.reconcile import Failed, Reconciled
@@ -86,20 +87,25 @@ class Loss:
 class Pace:
     """When the requests of one class were sent and ended, over all pods."""
 
-    def __init__(self, slots: Sequence[Slot]) -> None:
-        ordered = sorted(slots, key=lambda slot: slot.at)
-        self._at = [slot.at for slot in ordered]
-        self._sent = [0, *accumulate(slot.sent for slot in ordered)]
-        self._ended = [0, *accumulate(slot.ended for slot in ordered)]
+    def __init__(self, series: Sequence[Series]) -> None:
+        self._series = [(one, _sums(one.sent), _sums(one.ended)) for one in series]
 
     def between(self, start: float, end: float | None) -> int:
         """Requests surely sent or in flight between two moments: slots that straddle one count for nothing.
 
         In flight are those sent up to the end of the slot that holds `start` and not ended by then.
         """
-        first = bisect_right(self._at, start)
-        last = len(self._at) if end is None else bisect_right(self._at, end, key=lambda at: at + SLOT_S)
-        return self._sent[max(first, last)] - self._ended[first]
+        total = 0
+        for one, sent, ended in self._series:
+            first = one.after(start)
+            last = one.length if end is None else one.after(end - SLOT_S)
+            total += sent[max(first, last)] - ended[first]
+        return total
+
+
+def _sums(column: Sequence[int]) -> array[int]:
+    """What comes before each slot, and in all."""
+    return array("Q", accumulate(column, initial=0))
 
 
 class Lives:
@@ -123,6 +129,19 @@ class Lives:
         return self._last_told[bisect_right(self._opened, opened)]
 
 
+class _SlotPhases(dict[int, PhaseName]):
+    """The phases of slots by their numbers, told once for all classes that take the same route."""
+
+    def __init__(self, phases: Phases, route: tuple[str, ...], ahead_s: float) -> None:
+        super().__init__()
+        self._phases, self._route, self._ahead_s = phases, route, ahead_s
+
+    def __missing__(self, number: int) -> PhaseName:
+        middle = (number + 0.5) / SLOTS_A_SECOND - self._ahead_s
+        phase = self[number] = self._phases.of_any(middle, self._route).phase
+        return phase
+
+
 @dataclass(frozen=True)
 class Evidence:
     """Everything that gates look at. `locust_requests` is Locust's own total, where there is one.
@@ -139,18 +158,18 @@ class Evidence:
     allowed_closes: Mapping[str, int]
     locust_requests: int | None = None
 
-    @cached_property
-    def slots(self) -> list[Slot]:
-        """All slots of all workers, in the order of their times."""
-        return sorted((slot for load in self.loads for slot in load.slots), key=lambda slot: slot.at)
+    @property
+    def series(self) -> list[Series]:
+        """Those of all workers."""
+        return [one for load in self.loads for one in load.series]
 
     @cached_property
     def pace(self) -> dict[str, Pace]:
         """For each class."""
-        slots: dict[str, list[Slot]] = {}
-        for slot in self.slots:
-            slots.setdefault(slot.traffic_class, []).append(slot)
-        return {name: Pace(of_class) for name, of_class in slots.items()}
+        series: dict[str, list[Series]] = {}
+        for one in self.series:
+            series.setdefault(one.traffic_class, []).append(one)
+        return {name: Pace(of_class) for name, of_class in series.items()}
 
     @cached_property
     def routes(self) -> dict[tuple[str, str], tuple[str, ...]]:
@@ -161,29 +180,48 @@ class Evidence:
             routes.setdefault((client.traffic_class, client.pod), {}).update(pods)
         return {key: tuple(pods) for key, pods in routes.items()}
 
-    def route(self, slot: Slot) -> tuple[str, ...]:
-        """All pods that the requests of a slot need."""
-        return self.routes.get((slot.traffic_class, slot.pod), (slot.pod,))
+    def route(self, series: Series) -> tuple[str, ...]:
+        """All pods that its requests need."""
+        return self.routes.get((series.traffic_class, series.pod), (series.pod,))
 
     @cached_property
-    def direct(self) -> dict[str, Slots]:
-        """For each pod: the slots of those whose requests need no other pod."""
-        slots: dict[str, list[Slot]] = {}
-        for slot in self.slots:
-            if slot.pod != SERVICE and len(self.route(slot)) == 1:
-                slots.setdefault(slot.pod, []).append(slot)
-        return {pod: Slots(of_pod) for pod, of_pod in slots.items()}
+    def direct(self) -> dict[str, list[Series]]:
+        """For each pod: the series of those whose requests need no other pod."""
+        found: dict[str, list[Series]] = {}
+        for one in self.series:
+            if one.pod != SERVICE and len(self.route(one)) == 1:
+                found.setdefault(one.pod, []).append(one)
+        return found
+
+    def by_phase(self, series: Series, slots: range) -> Iterator[tuple[PhaseName, range]]:
+        """Some slots of a series by the phases that their middles lie in: stretch after stretch."""
+        key = self.route(series), series.ahead_s
+        if key not in self._slot_phases:
+            self._slot_phases[key] = _SlotPhases(self.phases, *key)
+        start = slots.start
+        numbers = range(series.first + slots.start, series.first + slots.stop)
+        for phase, together in groupby(numbers, self._slot_phases[key].__getitem__):
+            end = start + len(list(together))
+            yield phase, range(start, end)
+            start = end
+
+    @cached_property
+    def _slot_phases(self) -> dict[tuple[tuple[str, ...], float], _SlotPhases]:
+        """For each route and clock."""
+        return {}
 
     @cached_property
     def latencies(self) -> dict[tuple[str, str, PhaseName], Counter[int]]:
         """For each class, pod and phase, by the middle of the slot in which requests were sent: their latencies."""
-        found: dict[tuple[str, str, PhaseName], list[array[int]]] = {}
-        place = cache(lambda at, route: self.phases.of_any(at + SLOT_S / 2, route).phase)
-        for slot in self.slots:
-            if latencies := each(slot.latency_us):
-                phase = place(slot.at, self.route(slot))  # every class has a slot at that time
-                found.setdefault((slot.traffic_class, slot.pod, phase), []).append(latencies)
-        return {key: Counter(chain.from_iterable(latencies)) for key, latencies in found.items()}
+        found: dict[tuple[str, str, PhaseName], Counter[int]] = {}
+        for one in self.series:
+            for phase, slots in self.by_phase(one, range(one.length)):
+                if codes := one.latencies_of(slots):
+                    found.setdefault((one.traffic_class, one.pod, phase), Counter()).update(codes)
+        return {
+            key: Counter({microseconds(code): count for code, count in codes.items()})
+            for key, codes in found.items()
+        }
 
     @cached_property
     def lives(self) -> dict[tuple[str, str], Lives]:
@@ -212,16 +250,3 @@ class Evidence:
     def saturated(self) -> bool:
         """A load generator could not keep up."""
         return any(saturated(load.saturation) for load in self.loads)
-
-
-class Slots:
-    """The slots of one pod in the order of their times."""
-
-    def __init__(self, slots: Sequence[Slot]) -> None:
-        self.all = slots
-        self._at = [slot.at for slot in slots]
-
-    def touching(self, start: float, end: float) -> Iterator[Slot]:
-        """Those that share a moment with a stretch of time."""
-        first, last = bisect_right(self._at, start - SLOT_S), bisect_left(self._at, end)
-        yield from self.all[first : max(first, last)]

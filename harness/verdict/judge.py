@@ -64,7 +64,7 @@ def judge(
         classes=classes,
         gates=gates,
         failures=failures.rows(evidence.losses, logs),
-        timeline=timeline(evidence.slots, evidence.losses),
+        timeline=timeline(evidence.series, evidence.losses),
         notes=notes,
     )
 

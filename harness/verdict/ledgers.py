@@ -75,7 +75,7 @@ def locust_agrees(evidence: Evidence) -> Finding | None:
     """Locust counted what the ledgers hold, but for what ended in its last reports."""
     if evidence.locust_requests is None:
         return None
-    last = max((slot.at for slot in evidence.slots), default=0.0)
-    ended = sum(slot.ended for slot in evidence.slots if slot.at < last - LOCUST_LAG_S)
+    last = max((one.last for one in evidence.series), default=0.0)
+    ended = sum(sum(one.ended[: one.since(last - LOCUST_LAG_S)]) for one in evidence.series)
     agrees = ended <= evidence.locust_requests <= evidence.sent
     return Finding(met(agrees), f"{ended:,} to {evidence.sent:,}", f"{evidence.locust_requests:,}")

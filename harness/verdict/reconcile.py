@@ -262,7 +262,9 @@ def _send_times(view: _View) -> Callable[[int], float]:
     """
     points = {sequence: failure.at for sequence, failure in view.failures.items()}
     if view.sent:
-        last_seen = view.load.stopped or max((slot.at for slot in view.load.slots), default=view.load.started)
+        last_seen = view.load.stopped or max(
+            (one.last for one in view.load.series), default=view.load.started
+        )
         points.setdefault(view.sent[0][0], view.load.started)
         points.setdefault(view.sent[-1][1], last_seen)
     sequences = sorted(points)

@@ -11,19 +11,19 @@ Knows nothing of failures.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from statistics import median
 
 from harness.record.classes import LASTING
-from harness.record.counts import each
-from harness.record.ledger import SLOT_S, Slot
+from harness.record.series import Series
 from harness.verdict.budgets import Budget
 from harness.verdict.evidence import Evidence
 from harness.verdict.finding import Finding
-from harness.verdict.latency import percentiles_ms
+from harness.verdict.latency import percentile_ms, percentiles_ms
 from harness.verdict.phases import DISTURBED, Flip, flips
 
 ENOUGH = 50  # requests; fewer have no 99th percentile
@@ -99,7 +99,8 @@ def measured(evidence: Evidence) -> list[FlipLatency]:
     steady = _steady_ms(evidence)
     found = []
     for flip in (flip for upgrade in evidence.upgrades for flip in flips(upgrade)):
-        own = _percentile(_slots(evidence, flip, flip.pod), IN_FLIP)
+        meanwhile = (one.latencies_of(slots) for one, slots in _touched(evidence, flip, flip.pod))
+        own = _percentile(meanwhile, IN_FLIP)
         if own is not None and flip.pod in steady:
             found.append(FlipLatency(flip.to, own, steady[flip.pod], _others_ms(evidence, flip)))
     return found
@@ -128,32 +129,29 @@ def _steady_ms(evidence: Evidence) -> dict[str, float]:
         direct = evidence.routes.get((traffic_class, pod), (pod,)) == (pod,)
         if direct and traffic_class not in LASTING and phase not in DISTURBED:
             counts.setdefault(pod, Counter()).update(counted)
-    found = {pod: percentiles_ms(counted.elements(), (ELSEWHERE,)) for pod, counted in counts.items()}
-    return {pod: value for pod, (value,) in found.items() if value is not None}
+    return {pod: percentile_ms(counted, ELSEWHERE) for pod, counted in counts.items()}
 
 
 def _others_ms(evidence: Evidence, flip: Flip) -> float | None:
     """What the latencies of the other pods come to while one flips, where nothing is done to them."""
     others = (
-        slot
+        one.latencies_of(part)
         for pod in evidence.direct
         if pod != flip.pod
-        for slot in _slots(evidence, flip, pod)
-        if evidence.phases.at(pod, slot.at + SLOT_S / 2).phase not in DISTURBED
+        for one, slots in _touched(evidence, flip, pod)
+        for phase, part in evidence.by_phase(one, slots)
+        if phase not in DISTURBED
     )
     return _percentile(others, ELSEWHERE)
 
 
-def _slots(evidence: Evidence, flip: Flip, pod: str) -> Iterable[Slot]:
-    """A pod's slots during a flip; of a flip that was not seen to end: none."""
-    slots = evidence.direct.get(pod)
-    if slots is None or flip.end is None:
-        return ()
-    return slots.touching(flip.start, flip.end)
+def _touched(evidence: Evidence, flip: Flip, pod: str) -> Iterator[tuple[Series, range]]:
+    """A pod's slots during a flip, for each class that tells; of a flip that was not seen to end: none."""
+    for one in evidence.direct.get(pod, []):
+        if flip.end is not None and one.traffic_class not in LASTING:
+            yield one, one.touching(flip.start, flip.end)
 
 
-def _percentile(slots: Iterable[Slot], percent: float) -> float | None:
-    latencies = [each(slot.latency_us) for slot in slots if slot.traffic_class not in LASTING]
-    if sum(map(len, latencies)) < ENOUGH:
-        return None
-    return percentiles_ms(chain.from_iterable(latencies), (percent,))[0]
+def _percentile(latencies: Iterable[array[int]], percent: float) -> float | None:
+    codes = list(chain.from_iterable(latencies))
+    return percentiles_ms(codes, (percent,))[0] if len(codes) >= ENOUGH else None

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.loadtest.plan import STEP_S
-from harness.record.ledger import SLOT_S, LoadLedger
+from harness.record.ledger import LoadLedger
+from harness.record.series import SLOT_S
+from tests.record.slots import Slot, packed
 
 START = 1_767_323_045.0
 POD = "application-1-a"
@@ -36,7 +38,9 @@ def load(steps: Sequence[Went], worker: str = "worker-0", started: float = START
         "stopped": started + len(seconds),
         "clients": [],
         "connections": [],
-        "slots": [slot for number, step in enumerate(seconds) for slot in _slots(step, started + number)],
+        "series": packed(
+            slot for number, step in enumerate(seconds) for slot in _slots(step, started + number)
+        ),
         "saturation": {"late_fraction": 0.0, "max_lag_ms": 1.0, "cpu_fraction": 0.4},
         "efforts": [_effort(step, started + number) for number, step in enumerate(seconds)],
     }
@@ -55,7 +59,7 @@ def _effort(step: Went, at: float) -> dict[str, Any]:
     }
 
 
-def _slots(step: Went, at: float) -> list[dict[str, Any]]:
+def _slots(step: Went, at: float) -> list[Slot]:
     per_slot = round((step.asked if step.ended is None else step.ended) * SLOT_S)
     return [
         slot(at + number * SLOT_S, per_slot, step.ms, step.failed if number == 5 else 0)
@@ -63,17 +67,7 @@ def _slots(step: Went, at: float) -> list[dict[str, Any]]:
     ]
 
 
-def slot(
-    at: float, count: int, ms: float, failed: int = 0, name: str = "keep-alive", pod: str = POD
-) -> dict[str, Any]:
-    answered = count - failed
-    return {
-        "at": at,
-        "class": name,
-        "pod": pod,
-        "sent": count,
-        "answered": answered,
-        "failed": failed,
-        "ended": count,
-        "latency_us": {round(ms * 1000): answered} if answered else {},
-    }
+def slot(at: float, count: int, ms: float, failed: int = 0, name: str = "keep-alive", pod: str = POD) -> Slot:
+    """What all requests of a class did in one slot, each in so many milliseconds."""
+    latencies = {round(ms * 1000): count - failed}
+    return Slot(at, name, pod, sent=count, failed=failed, ended=count, latency_us=latencies)

@@ -1,9 +1,9 @@
 import pytest
 
 from harness.loadtest import ramp
-from harness.record.ledger import LoadLedger
 from harness.record.loadtest import Knee, Limits, RampStep
 from tests.loadtest.made import START, Went, load, slot
+from tests.record.slots import packed
 
 LIMITS = Limits()
 FINE = Went()
@@ -69,11 +69,8 @@ def test_a_step_whose_requests_never_ended_has_no_latency_since_that_of_the_luck
 
 def test_what_lasts_by_design_is_in_no_latency() -> None:
     made = load([FINE])
-    lasting = LoadLedger.model_validate(
-        {**made.model_dump(), "slots": [slot(START + 2.0, 1, 900.0, name="stream")]}
-    )
-    lasting.slots += made.slots
-    (step,) = ramp.steps([lasting], [1.0], LIMITS)
+    made.series += packed([slot(START + 2.0, 1, 900.0, name="stream")])
+    (step,) = ramp.steps([made], [1.0], LIMITS)
     assert step.latency is not None
     assert step.latency.max == pytest.approx(4.0, rel=0.01)
 

@@ -6,6 +6,7 @@ from harness.record.loadtest import Soak
 from harness.record.report import ClockOffset, Scenario, Traffic
 from harness.record.upgrade import Upgrade
 from tests.loadtest.made import START, Went, load, slot
+from tests.record.slots import packed
 from tests.report.example import IMAGES, upgrade
 
 POD = "application-2-a"
@@ -33,7 +34,9 @@ def ledger(made: list[Upgrade], ahead_s: float = 0.0) -> LoadLedger:
         ms = PHASE_MS.get(phase_at(made, at + 0.05), USUAL_MS)
         slots.append(slot(at + ahead_s, PER_SLOT, ms, failed=int(number == 120), pod=POD))
     whole = load([Went(asked=100)] * 4).model_dump()
-    return LoadLedger.model_validate({**whole, "slots": slots, "efforts": whole["efforts"][:SECONDS]})
+    return LoadLedger.model_validate(
+        {**whole, "series": packed(slots), "efforts": whole["efforts"][:SECONDS]}
+    )
 
 
 def played(ahead_s: float = 0.0, clocks: list[ClockOffset] | None = None) -> Soak:
@@ -76,12 +79,8 @@ def test_a_workers_clock_is_corrected_before_phases_are_told() -> None:
 def test_slots_in_which_nothing_was_sent_do_not_lower_the_rate() -> None:
     made = upgrades(1)
     after = [slot(START + SECONDS + number / 10, 0, 1.0, pod=POD) for number in range(50)]
-    whole = ledger(made)
-    longer = whole.model_copy(
-        update={
-            "slots": [*whole.slots, *LoadLedger.model_validate({**whole.model_dump(), "slots": after}).slots]
-        }
-    )
+    longer = ledger(made)
+    longer.series += packed(after)
     (pair,) = soak(JUDGED, made, [longer], [], 1.4, 1).pairs
     assert pair.phases[-1].rate == pytest.approx(100, abs=3)
 

@@ -1,4 +1,3 @@
-import json
 from itertools import islice
 from time import monotonic
 
@@ -64,16 +63,6 @@ def test_the_ledger_has_its_efforts_by_the_wall_clock_and_the_recent_ones_of_the
     assert [one.at for one in read.efforts] == [ledger.wall(START + second) for second in range(4)]
     recent = LoadLedger.model_validate(kept.document(since=ledger.wall(START + 2)))
     assert recent.efforts == read.efforts[2:]
-
-
-def test_efforts_are_not_taken_for_slots_when_a_long_ledger_is_read() -> None:
-    kept = ledger.Ledger("worker-0", ledger.wall(START))
-    client = kept.client("w.post.0", "post", "pod-1")
-    for second in range(4):
-        kept.efforts.append(Effort(1.0, START + second, 10, 9, 0, 0.5))
-        client.answered(client.begin(ledger.wall(START + second)), ledger.wall(START + second), None)
-    read = LoadLedger.model_validate_json(json.dumps(kept.document()))
-    assert (len(read.slots), len(read.efforts)) == (4, 4)
 
 
 def test_an_event_loop_that_waits_is_idle_and_one_that_always_has_something_to_do_is_not() -> None:

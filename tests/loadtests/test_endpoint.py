@@ -20,5 +20,5 @@ def test_a_document_in_pieces_is_the_document(document: dict[str, object]) -> No
 
 
 def test_a_long_list_is_written_in_short_pieces() -> None:
-    parts = list(endpoint.pieces({"slots": list(range(10_000)), "stopped": None}))
+    parts = list(endpoint.pieces({"efforts": list(range(10_000)), "stopped": None}))
     assert max(part.count(b",") for part in parts) <= endpoint.PIECE

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.record.ledger import LATE_MS, SLOT_S, LoadLedger, Sockets
+from harness.record.ledger import LATE_MS, LoadLedger, Sockets
 from loadtests import ledger
 from loadtests.shapes import CONSTANT, Arrivals
+from tests.record.slots import unpacked
 
 fates = st.lists(st.booleans(), max_size=80)
 
@@ -44,7 +45,7 @@ def test_every_request_is_either_answered_or_failed(right: list[bool]) -> None:
 
 @given(fates)
 def test_slots_add_up_to_the_requests(right: list[bool]) -> None:
-    slots = read(played(right)).slots
+    slots = unpacked(read(played(right)).series)
     assert sum(slot.sent for slot in slots) == sum(slot.ended for slot in slots) == len(right)
     assert sum(slot.answered for slot in slots) == sum(right)
     assert sum(slot.failed for slot in slots) == len(right) - sum(right)
@@ -53,7 +54,7 @@ def test_slots_add_up_to_the_requests(right: list[bool]) -> None:
 
 
 def test_requests_count_in_the_slot_of_their_intended_time_and_versions_in_that_of_their_end() -> None:
-    slots = {slot.at: slot for slot in read(played([True])).slots}
+    slots = {slot.at: slot for slot in unpacked(read(played([True])).series)}
     assert {at: (slot.sent, slot.answered, slot.ended) for at, slot in slots.items()} == {
         1000.0: (1, 1, 0),
         1000.2: (0, 0, 1),
@@ -113,7 +114,7 @@ def test_all_connections_are_counted_also_those_that_are_not_listed() -> None:
             | {"closed": 1, "broken": 1}
         )
     ]
-    assert {slot.at: (slot.opened, slot.cut) for slot in found.slots} == {1.0: (5, 0), 2.0: (0, 4)}
+    assert {slot.at: (slot.opened, slot.cut) for slot in unpacked(found.series)} == {1.0: (5, 0), 2.0: (0, 4)}
 
 
 def test_requests_that_are_passed_on_count_where_they_are_executed_and_connections_where_they_lead() -> None:
@@ -124,7 +125,10 @@ def test_requests_that_are_passed_on_count_where_they_are_executed_and_connectio
     found = read(kept)
     assert (found.clients[0].pod, found.clients[0].via) == ("pod-2", "pod-1")
     assert found.connections[0].pod == "pod-1"
-    assert {slot.pod: (slot.sent, slot.opened) for slot in found.slots} == {"pod-1": (0, 1), "pod-2": (1, 0)}
+    assert {slot.pod: (slot.sent, slot.opened) for slot in unpacked(found.series)} == {
+        "pod-1": (0, 1),
+        "pod-2": (1, 0),
+    }
     assert {sockets.pod: sockets.opened for sockets in found.sockets} == {"pod-1": 1, "pod-2": 0}
 
 
@@ -191,15 +195,8 @@ def test_a_request_is_late_when_the_whole_generator_is() -> None:
     assert punctuality.late == 2
 
 
-@given(st.integers(0, 10**9))
-def test_a_latency_keeps_three_digits_and_is_never_better_than_it_was(microseconds: int) -> None:
-    kept = ledger.three_digits(microseconds)
-    assert microseconds <= kept <= microseconds * 1.01
-    assert len(str(kept).rstrip("0")) <= 3
-
-
 def test_constants_are_the_harness_constants() -> None:
-    assert (ledger.SLOT_S, ledger.LATE_S * 1000) == (SLOT_S, LATE_MS)
+    assert ledger.LATE_S * 1000 == LATE_MS
 
 
 def test_a_recent_ledger_has_every_client_and_the_slots_and_connections_that_are_not_long_over() -> None:
@@ -211,7 +208,7 @@ def test_a_recent_ledger_has_every_client_and_the_slots_and_connections_that_are
             connection.end("closed", ended)
         client.connections.append(connection)
     recent = LoadLedger.model_validate(kept.document(since=1003.0))
-    assert [slot.at for slot in recent.slots] == [1003.0, 1003.2, 1004.0, 1004.2, 1005.0, 1005.2]
+    assert [slot.at for slot in unpacked(recent.series)] == [1003.0, 1003.2, 1004.0, 1004.2, 1005.0, 1005.2]
     assert [connection.ended for connection in recent.connections] == [1004.0, None]
     assert recent.clients == read(kept).clients
 

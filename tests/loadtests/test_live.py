@@ -188,7 +188,7 @@ async def test_every_class_survives_hot_upgrades_of_both_its_pods(places: list[P
     )
     ends = {(connection.traffic_class, connection.how) for connection in found.connections}
     assert ends == {(name, "open") for name in EXTENDED if CLASSES[name].reuses}
-    versions = {version for slot in found.slots for version in slot.versions}
+    versions = {version for one in found.series for version in one.versions}
     assert versions == {"v1", "v12"}
 
 

@@ -215,7 +215,7 @@ def test_a_worker_that_is_lost_is_a_problem_and_its_records_up_to_then_are_kept(
     assert [one.stopped is not None for one in loads] == [True, False]
     assert all(counts([one], "answered") > 100 for one in loads)
     assert counts(loads, "sent") >= before[0] >= ENOUGH_REQUESTS
-    assert sum(slot.sent for slot in loads[1].slots) > 100
+    assert sum(sum(one.sent) for one in loads[1].series) > 100
     (problem,) = load.problems
     assert problem.startswith("pod loadgen-1-worker-1 has ended (Failed); its last log lines:")
     assert re.search(r"\nwhat it recorded up to \d\d:\d\d:\d\d UTC is kept$", problem)

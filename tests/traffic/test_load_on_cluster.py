@@ -127,7 +127,7 @@ def test_a_lost_worker_leaves_what_it_recorded_and_the_other_one_ends_in_order(
     ledgers = load.ledgers()
     assert [one.worker for one in ledgers] == ["loadgen-1-worker-0", "loadgen-1-worker-1"]
     assert [one.stopped is None for one in ledgers] == [False, True]
-    assert all(sent([one]) > 50 and one.slots for one in ledgers)
+    assert all(sent([one]) > 50 and one.series for one in ledgers)
     (problem,) = load.problems
     assert problem.startswith("pod loadgen-1-worker-1 is gone")
     assert problem.endswith("UTC is kept")

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.record.ledger import SLOT_S, AppLedger, ClientFailure, LoadLedger
+from harness.record.ledger import AppLedger, ClientFailure, LoadLedger
+from harness.record.series import SLOT_S
 from harness.record.upgrade import Upgrade
 from harness.verdict.gates import Requirements
+from tests.record.slots import Slot, packed
 
 START = 1_767_323_045.0
 CLASSES = ("new-connection", "keep-alive", "idle-keep-alive", "post", "stream")
@@ -98,12 +100,12 @@ def run(
         "stopped": end,
         "clients": clients,
         "connections": [_connection(c, p, START, None, "open") for c in CLASSES[1:] for p in pods],
-        "slots": [
+        "series": packed(
             _slot(rng, turns, START + n * SLOT_S, traffic_class, pod, per_slot)
             for n in range(slots)
             for traffic_class in CLASSES
             for pod in pods
-        ],
+        ),
         "saturation": {"late_fraction": 0.001, "max_lag_ms": 12.5, "cpu_fraction": 0.41},
     }
     apps: dict[str, AppLedger | None] = {
@@ -189,9 +191,7 @@ def _turns(upgrades: Sequence[Upgrade]) -> Turns:
     return turns
 
 
-def _slot(
-    rng: random.Random, turns: Turns, at: float, traffic_class: str, pod: str, count: int
-) -> dict[str, Any]:
+def _slot(rng: random.Random, turns: Turns, at: float, traffic_class: str, pod: str, count: int) -> Slot:
     version, busy = "v1", False
     begun = bisect_right(turns.get(pod, []), at, key=lambda turn: turn[0])
     if begun:
@@ -204,13 +204,12 @@ def _slot(
         digits = 10 ** max(0, len(str(value)) - 3)
         value = value // digits * digits
         latencies[value] = latencies.get(value, 0) + 1
-    return {
-        "at": round(at, 1),
-        "class": traffic_class,
-        "pod": pod,
-        "sent": count,
-        "answered": count,
-        "ended": count,
-        "versions": {version: count},
-        "latency_us": latencies,
-    }
+    return Slot(
+        at=round(at, 1),
+        traffic_class=traffic_class,
+        pod=pod,
+        sent=count,
+        ended=count,
+        versions={version: count},
+        latency_us=latencies,
+    )

@@ -1,9 +1,10 @@
 import pytest
 
-from harness.record.ledger import Client, ClientFailure, Connection, LoadLedger, Neighbour, Saturation, Slot
+from harness.record.ledger import Client, ClientFailure, Connection, LoadLedger, Neighbour, Saturation
 from harness.record.report import ClockOffset, Scenario
 from harness.verdict import judge
 from harness.verdict.clocks import Clocks
+from tests.record.slots import Slot, packed
 from tests.verdict import synthetic
 
 MIGRATION = synthetic.run(upgrades=1).upgrades[0].pods[0].phases[1]
@@ -37,15 +38,20 @@ def test_every_time_of_a_ledger_is_corrected_and_the_ledger_itself_left_alone() 
         stopped=20,
         clients=[Client.model_validate({**client, "failures": [failure]})],
         connections=[Connection.model_validate({**kept, "requests": 2})],
-        slots=[Slot(at=10, traffic_class="post", pod="app-0")],
+        series=packed([Slot(at=10, traffic_class="post", pod="app-0")]),
         saturation=Saturation(late_fraction=0, max_lag_ms=0, cpu_fraction=0),
     )
     back = Clocks([AHEAD]).corrected(load)
     corrected = back.clients[0].failures[0]
-    assert (back.started, back.stopped, back.slots[0].at, back.connections[0].opened) == (0.5, 19.5, 9.5, 0.5)
+    assert (back.started, back.stopped, back.series[0].time(0), back.connections[0].opened) == (
+        0.5,
+        19.5,
+        9.5,
+        0.5,
+    )
     assert (corrected.at, corrected.ended, corrected.following) == (11.5, 12.5, None)
     assert corrected.previous == Neighbour(sequence=1, at=9.5, ended=10.5, how="answered")
-    assert (load.started, load.slots[0].at, load.clients[0].failures[0].at) == (1, 10, 12)
+    assert (load.started, load.series[0].time(0), load.clients[0].failures[0].at) == (1, 10, 12)
     assert Clocks([]).corrected(load) is load
 
 

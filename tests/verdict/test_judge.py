@@ -7,6 +7,7 @@ import pytest
 from harness.record.report import ClassResult, Gate, Outcome, Scenario
 from harness.verdict import judge
 from harness.verdict.changes import tag
+from tests.record.slots import slots_of
 from tests.verdict import synthetic
 from tests.verdict.synthetic import START, Run
 
@@ -150,12 +151,11 @@ def few_requests(run: Run) -> None:
 
 
 def silent_class_in_an_upgrade(run: Run) -> None:
-    for slot in run.load.slots:
-        if (
-            slot.traffic_class == "stream"
-            and run.upgrades[1].patched <= slot.at < run.upgrades[1].patched + 4
-        ):
-            slot.sent = slot.answered = slot.ended = 0
+    patched = run.upgrades[1].patched
+    with slots_of(run.load) as slots:
+        for slot in slots:
+            if slot.traffic_class == "stream" and patched <= slot.at < patched + 4:
+                slot.sent = slot.ended = 0
 
 
 def connection_that_did_not_live(run: Run) -> None:
@@ -176,18 +176,20 @@ def flip_not_seen(run: Run) -> None:
 
 
 def one_version_only(run: Run) -> None:
-    for slot in run.load.slots:
-        slot.versions = {"v1": slot.answered}
+    with slots_of(run.load) as slots:
+        for slot in slots:
+            slot.versions = {"v1": slot.answered}
 
 
 def wrong_version(run: Run) -> None:
-    for slot in run.load.slots:
-        slot.versions = {"v1": 1, "v3": 1}
+    with slots_of(run.load) as slots:
+        for slot in slots:
+            slot.versions = {"v1": 1, "v3": 1}
 
 
 def no_version(run: Run) -> None:
-    for slot in run.load.slots:
-        slot.versions = {}
+    for one in run.load.series:
+        one.versions = {}
 
 
 def no_version_header(run: Run) -> None:
@@ -313,20 +315,21 @@ def test_connection_that_was_told_to_close_in_the_flip_counts_as_having_been_the
 
 def test_long_request_in_flight_counts_for_the_upgrade_that_it_spans() -> None:
     run = small(upgrades=1)
-    for slot in run.load.slots:
-        if slot.traffic_class == "stream":
-            slot.sent = slot.ended = slot.answered = 0
-    first = next(slot for slot in run.load.slots if slot.traffic_class == "stream")
-    first.sent = 30
+    with slots_of(run.load) as slots:
+        for slot in slots:
+            if slot.traffic_class == "stream":
+                slot.sent = slot.ended = 0
+    first = next(one for one in run.load.series if one.traffic_class == "stream")
+    first.sent[0] = 30
     assert gate(judged(run), "requests in each upgrade").outcome == "passed"
-    first.ended = 1
+    first.ended[0] = 1
     assert gate(judged(run), "requests in each upgrade").outcome == "inconclusive"
 
 
 def test_versions_that_are_no_tags_only_have_to_differ() -> None:
     run = small()
-    for slot in run.load.slots:
-        slot.versions = {f"build-{version}": count for version, count in slot.versions.items()}
+    for one in run.load.series:
+        one.versions = {f"build-{version}": counts for version, counts in one.versions.items()}
     assert gate(judged(run), "both versions answered").outcome == "passed"
 
 
@@ -420,8 +423,9 @@ def test_claim_is_about_all_requests_together() -> None:
 
 def test_pause_in_the_traffic_is_drawn_as_zero() -> None:
     run = small()
-    gone = {slot.at for slot in run.load.slots if START + 1 <= slot.at < START + 2}
-    run.load.slots = [slot for slot in run.load.slots if slot.at not in gone]
+    with slots_of(run.load) as slots:
+        gone = {slot.at for slot in slots if START + 1 <= slot.at < START + 2}
+        slots[:] = [slot for slot in slots if slot.at not in gone]
     timeline = judged(run).timeline
     assert [point.sent for point in timeline].count(0) == len(gone) == 10
     steps = {round(after.at - before.at, 3) for before, after in pairwise(timeline)}
@@ -430,8 +434,9 @@ def test_pause_in_the_traffic_is_drawn_as_zero() -> None:
 
 def test_streams_do_not_hide_the_other_classes_latencies_on_the_time_line() -> None:
     run = small(upgrades=1)
-    for slot in run.load.slots:
-        slot.latency_us = {900_000: 8} if slot.traffic_class == "stream" else {1000: 8}
+    with slots_of(run.load) as slots:
+        for slot in slots:
+            slot.latency_us = {900_000: 8} if slot.traffic_class == "stream" else {1000: 8}
     scenario = judged(run)
     assert {point.p99 for point in scenario.timeline} == {1.0}
     assert scenario.classes["stream"].latency["steady"].p50 == pytest.approx(900, rel=2e-3)

@@ -52,7 +52,7 @@ def ledgers(fates: list[Fate], closed: int = 0) -> tuple[LoadLedger, AppLedger]:
         "stopped": STOP,
         "clients": [client],
         "connections": [connection | {"how": "closed"}] * closed + [connection | {"how": "broken"}],
-        "slots": [],
+        "series": [],
         "saturation": {"late_fraction": 0, "max_lag_ms": 0, "cpu_fraction": 0},
     }
     executed = ranges.of(number for number, fate in numbered if fate.executed)

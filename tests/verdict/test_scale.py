@@ -8,6 +8,7 @@ from typing import Any
 from harness.record.ledger import Connection
 from harness.record.upgrade import PodEvent
 from harness.verdict import judge
+from tests.record.slots import slots_of
 from tests.verdict import synthetic
 from tests.verdict.synthetic import START, Run
 
@@ -74,8 +75,9 @@ def test_the_record_of_a_thousand_upgrades_stays_small() -> None:
     run = synthetic.run(upgrades=1, per_slot=1)
     run.upgrades = [synthetic.upgrade(1 + number, START + 2 + 5 * number) for number in range(1000)]
     with_events(run)
-    for slot in run.load.slots[1::2]:
-        slot.at = round(slot.at + 4990, 1)
+    with slots_of(run.load) as slots:
+        for slot in slots[1::2]:
+            slot.at = round(slot.at + 4990, 1)
     scenario = judge.judge("s", run.upgrades, [run.load], run.apps, run.requirements)
     assert 3000 < len(scenario.timeline) <= 4000
     assert len(scenario.model_dump_json()) < 4_000_000

@@ -8,6 +8,7 @@ import pytest
 from harness.record.ledger import Sockets
 from harness.record.report import Fault, Gate, Outcome, Scenario
 from harness.verdict import judge
+from tests.record.slots import slots_of
 from tests.verdict import synthetic
 from tests.verdict.synthetic import START, Run
 
@@ -30,8 +31,9 @@ def quiet(**requirements: Any) -> Run:
     """A run in which no pod changed: one version, and an upgrade without pods."""
     run = run_for(expects="nothing", **requirements)
     run.upgrades = [upgrade.model_copy(update={"pods": []}) for upgrade in run.upgrades]
-    for slot in run.load.slots:
-        slot.versions = {"v1": slot.answered}
+    with slots_of(run.load) as slots:
+        for slot in slots:
+            slot.versions = {"v1": slot.answered}
     return run
 
 
@@ -48,7 +50,8 @@ def test_a_pod_that_changes_where_nothing_may_fails() -> None:
     assert scenario.outcome == "failed"
     assert "app-0 came to upgrade" in gate(scenario, "nothing changed").observed
     run = quiet()
-    run.load.slots[40].versions = {"v2": 1}
+    with slots_of(run.load) as slots:
+        slots[40].versions = {"v2": 1}
     assert "answered as v1 and v2" in (judged(run).reason or "")
 
 
@@ -90,19 +93,20 @@ def test_a_scenario_is_described_with_its_faults() -> None:
 @pytest.mark.parametrize("name", ["long-stream", "slow-upload"])
 def test_a_class_whose_requests_last_needs_few_in_each_upgrade(name: str) -> None:
     run = run_for(upgrades=1)
-    for slot in run.load.slots:
-        if slot.traffic_class == "stream":
-            slot.traffic_class, slot.sent, slot.ended = name, 0, 0
+    with slots_of(run.load) as slots:
+        for slot in slots:
+            if slot.traffic_class == "stream":
+                slot.traffic_class, slot.sent, slot.ended = name, 0, 0
     for client in run.load.clients:
         if client.traffic_class == "stream":
             client.traffic_class = name
     run.requirements = dataclasses.replace(
         run.requirements, classes=(*(one for one in synthetic.CLASSES if one != "stream"), name)
     )
-    first = next(slot for slot in run.load.slots if slot.traffic_class == name)
-    first.sent = 10
+    first = next(one for one in run.load.series if one.traffic_class == name)
+    first.sent[0] = 10
     assert gate(judged(run), "requests in each upgrade").outcome == "passed"
-    first.sent = 4
+    first.sent[0] = 4
     assert gate(judged(run), "requests in each upgrade").outcome == "inconclusive"
 
 
@@ -134,9 +138,9 @@ def test_a_connection_through_a_pod_lives_across_the_flips_of_both() -> None:
 
 def test_versions_that_came_through_another_pod_prove_nothing() -> None:
     run = through(run_for(upgrades=1))
-    for slot in run.load.slots:
-        if slot.pod == "app-1" and slot.traffic_class != "post":
-            slot.versions = {}
+    for one in run.load.series:
+        if one.pod == "app-1" and one.traffic_class != "post":
+            one.versions = {}
     assert "app-1 in upgrade 1 saw none" in gate(judged(run), "both versions answered").observed
 
 

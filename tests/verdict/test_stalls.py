@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from harness.record.ledger import SLOT_S
 from harness.record.report import Gate
+from harness.record.series import SLOT_S
 from harness.record.upgrade import Upgrade
 from harness.verdict import judge
 from harness.verdict.budgets import Budget
 from harness.verdict.stalls import FlipLatency, stalls
+from tests.record.slots import slots_of
 from tests.verdict import synthetic
 from tests.verdict.synthetic import START, Run
 
@@ -25,7 +26,7 @@ def simulated(seed: int, upgrades: int, pods: Sequence[str] = synthetic.PODS) ->
     """A quiet run whose latencies are yet to be made."""
     run = synthetic.run(upgrades=upgrades, per_slot=1, pods=pods, seed=seed)
     run.requirements = dataclasses.replace(run.requirements, min_requests=100, min_per_class_per_upgrade=1)
-    run.load.slots = [slot for slot in run.load.slots if slot.traffic_class == "keep-alive"]
+    run.load.series = [one for one in run.load.series if one.traffic_class == "keep-alive"]
     return run
 
 
@@ -39,15 +40,16 @@ def pauses(rng: random.Random, run: Run, every_s: float, mean_s: float) -> list[
 
 def flow(rng: random.Random, run: Run, paused: Mapping[str, Pauses]) -> None:
     """Requests come evenly; one that meets a pause waits for its end."""
-    for slot in run.load.slots:
-        counts: Counter[int] = Counter()
-        for _ in range(PER_SLOT):
-            at = slot.at + rng.random() * SLOT_S
-            waits = max(
-                (start + s - at for start, s in paused[slot.pod] if start <= at < start + s), default=0.0
-            )
-            counts[int(rng.lognormvariate(0, 0.5) * 1500 + waits * 1e6)] += 1
-        slot.latency_us = counts
+    with slots_of(run.load) as slots:
+        for slot in slots:
+            counts: Counter[int] = Counter()
+            for _ in range(PER_SLOT):
+                at = slot.at + rng.random() * SLOT_S
+                waits = max(
+                    (start + s - at for start, s in paused[slot.pod] if start <= at < start + s), default=0.0
+                )
+                counts[int(rng.lognormvariate(0, 0.5) * 1500 + waits * 1e6)] += 1
+            slot.latency_us = counts
 
 
 def flip_starts(upgrades: Sequence[Upgrade], pod: str, image: str = "") -> list[float]:
@@ -83,11 +85,12 @@ def test_noise_that_hits_all_pods_alike_is_no_alarm(noise: str, seed: int) -> No
 def test_a_start_of_containers_that_stops_the_whole_machine_is_no_alarm() -> None:
     rng, run = random.Random(1), simulated(1, upgrades=5)
     alike = [(at + 0.2, 0.06) for pod in synthetic.PODS for at in flip_starts(run.upgrades, pod)]
-    run.load.slots += [  # in a long time of peace, in which flips are rare, p99.9 knows nothing of them
-        dataclasses.replace(slot, at=round(slot.at + 100 * part, 1))
-        for part in range(1, 10)
-        for slot in run.load.slots
-    ]
+    with slots_of(run.load) as slots:
+        slots += [  # in a long time of peace, in which flips are rare, p99.9 knows nothing of them
+            dataclasses.replace(slot, at=round(slot.at + 100 * part, 1))
+            for part in range(1, 10)
+            for slot in slots
+        ]
     flow(rng, run, dict.fromkeys(synthetic.PODS, alike))
     assert judged(run).outcome == "passed"
 
@@ -144,8 +147,8 @@ def test_faults_have_no_budget_and_a_scenario_may_give_its_own() -> None:
 
 def test_classes_that_last_by_design_say_nothing_about_stalls() -> None:
     run = stalled()
-    for slot in run.load.slots:
-        slot.traffic_class = "long-stream"
+    for one in run.load.series:
+        one.traffic_class = "long-stream"
     assert judged(run).outcome == "skipped"
 
 

@@ -1,9 +1,10 @@
 from itertools import pairwise
 
-from harness.record.ledger import SLOT_S, Slot
+from harness.record.series import SLOT_S
 from harness.record.upgrade import PodEvent, Upgrade
 from harness.verdict.thinning import WHOLE, thinned
 from harness.verdict.timeline import MOST_POINTS, timeline
+from tests.record.slots import Slot, packed
 from tests.verdict import synthetic
 from tests.verdict.synthetic import START
 
@@ -27,7 +28,7 @@ def slots(count: int) -> list[Slot]:
 def test_a_long_run_is_drawn_in_as_many_points_as_a_screen_takes_and_loses_no_count() -> None:
     made = slots(3 * MOST_POINTS - 5)
     made[777].latency_us = {400_000: 2}
-    points = timeline(made, [])
+    points = timeline(packed(made), [])
     assert len(points) == MOST_POINTS - 1
     assert {round(b.at - a.at, 3) for a, b in pairwise(points)} == {0.3}
     for name in ("sent", "opened", "cut"):
@@ -38,7 +39,7 @@ def test_a_long_run_is_drawn_in_as_many_points_as_a_screen_takes_and_loses_no_co
 
 
 def test_a_short_run_is_drawn_slot_by_slot() -> None:
-    assert [point.at for point in timeline(slots(5), [])] == [slot.at for slot in slots(5)]
+    assert [point.at for point in timeline(packed(slots(5)), [])] == [slot.at for slot in slots(5)]
     assert timeline([], []) == []
 
 
