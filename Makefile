@@ -11,6 +11,8 @@ SOURCES := harness images/sidecar/base/sidecar images/app/v1/app images/mutants 
 
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Containers like to set it, and then every start of a command compiles the harness anew: a third of a second each.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 

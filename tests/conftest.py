@@ -7,8 +7,12 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import cases
+
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")  # how long an example takes depends on what else the machine does
 
 
 def pytest_configure() -> None:

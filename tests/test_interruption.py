@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,6 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from harness.embedded.machine import layout, network
 
 MANIFEST = Path(__file__).parents[1] / "e2e" / "manifests" / "hotupgrade-sidecarset.yaml"
 MOMENT_WITHIN_S = (
@@ -84,10 +87,21 @@ def started(tmp_path: Path) -> Iterator[Run]:
         run.process.stdout.close()
 
 
-def traces(run: Run) -> tuple[str, list[str], list[str]]:
-    """What a run could leave on the host besides processes: mounts, interfaces, temporary files."""
-    interfaces = [name for _, name in socket.if_nameindex()]
-    return Path("/proc/self/mountinfo").read_text(), interfaces, os.listdir(run.temporary)
+def traces(run: Run) -> tuple[list[str], list[str], list[str]]:
+    """What a run could leave on the host besides processes: mounts, interfaces, temporary files.
+
+    Only what a machine makes: a container engine beside the tests has mounts and interfaces that come and go.
+    """
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    mounts = [
+        point
+        for point in points
+        if point in ("/proc", "/run") or point.startswith((str(layout.STATE), str(run.temporary)))
+    ]
+    interfaces = [
+        name for _, name in socket.if_nameindex() if re.fullmatch(rf"{network.BRIDGE}|veth\d{{1,6}}", name)
+    ]
+    return mounts, interfaces, os.listdir(run.temporary)
 
 
 def eventually(check: Callable[[], object], within_s: float) -> object:

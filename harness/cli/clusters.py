@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli import options
-from harness.cluster.protocol import Cluster
+
+if TYPE_CHECKING:
+    from harness.cluster.protocol import Cluster
 
 KINDS = ("embedded", "kind", "current")
 

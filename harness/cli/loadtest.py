@@ -65,6 +65,11 @@ def command(
 
     For comparing versions: the report has throughput and latency by phase for each pair of them.
     """
+    from harness.manifest import read_subject
+
+    subject = read_subject(manifest, to=to, port=port, upgrade="hot", container_name=container)
+
+    # A second of libraries, that nobody waits for whose input is wrong.
     from rich.console import Console
 
     from harness.cli.display import display
@@ -73,11 +78,10 @@ def command(
     from harness.cli.summary import print_summary
     from harness.loadtest import files, trial, words
     from harness.loadtest.plan import Plan
-    from harness.manifest import read_subject
     from harness.run import RunOptions
 
     run_options = RunOptions(
-        subject=read_subject(manifest, to=to, port=port, upgrade="hot", container_name=container),
+        subject=subject,
         turns=(),
         version_header=version_header or None,
         reports=reports,

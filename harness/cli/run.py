@@ -138,18 +138,6 @@ def command(
     reports: Path,
 ) -> int:
     """Upgrade a sidecar under load and report whether a request was lost."""
-    from rich.console import Console
-
-    from harness.cli.display import display
-    from harness.cli.interrupt import disarm
-    from harness.cli.summary import print_summary
-    from harness.loadspec import read_load_spec
-    from harness.manifest import read_subject
-    from harness.run import RunOptions, execute
-    from harness.scenarios.catalogue import programme
-    from harness.scenarios.controls import MUTANTS
-    from harness.target import parse
-
     given = {
         "--upgrades": upgrades,
         "--pods": pods,
@@ -159,21 +147,39 @@ def command(
         "--target": target,
     }
     _refuse_contradictions(given, upgrades_per_pod, load_spec, chosen=bool(names or profile))
+
+    from harness.loadspec import read_load_spec
+    from harness.manifest import read_subject
+    from harness.scenarios.catalogue import programme
+    from harness.scenarios.controls import MUTANTS
+
     seed = secrets.randbits(32) if seed is None else seed
+    subject = read_subject(
+        manifest,
+        to=to,
+        port=port,
+        upgrade="cold" if mode == "cold" else "hot",
+        container_name=container,
+    )
+    turns = programme(
+        _chosen(names, profile)
+        or [_own(mode, upgrades or 5, pods or 2, shape or "constant", service=service)],
+        repeat,
+        seed if shuffle else None,
+    )
+
+    # A second of libraries, that nobody waits for whose input is wrong.
+    from rich.console import Console
+
+    from harness.cli.display import display
+    from harness.cli.interrupt import disarm
+    from harness.cli.summary import print_summary
+    from harness.run import RunOptions, execute
+    from harness.target import parse
+
     run_options = RunOptions(
-        subject=read_subject(
-            manifest,
-            to=to,
-            port=port,
-            upgrade="cold" if mode == "cold" else "hot",
-            container_name=container,
-        ),
-        turns=programme(
-            _chosen(names, profile)
-            or [_own(mode, upgrades or 5, pods or 2, shape or "constant", service=service)],
-            repeat,
-            seed if shuffle else None,
-        ),
+        subject=subject,
+        turns=turns,
         upgrades_per_pod=upgrades_per_pod,
         version_header=version_header or None,
         reports=reports,
@@ -184,7 +190,7 @@ def command(
         workers=workers,
         ui=ui,
     )
-    faulty = any(turn.scenario.images for turn in run_options.turns)
+    faulty = any(turn.scenario.images for turn in turns)
     cluster = cluster_of(cluster_options, more_images=[MUTANTS] if faulty else [])
     console = Console(highlight=False)
     with display(console) as progress:

@@ -26,7 +26,7 @@ def test_the_samples_keep_the_contract(target: Target) -> None:
 
 
 @EACH
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(random=st.randoms(use_true_random=False))
 def test_what_is_near_to_them_does_too(target: Target, random: Random) -> None:
     target.run(near(random, target.samples))

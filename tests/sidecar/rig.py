@@ -26,7 +26,7 @@ from sidecar.handover.directory import connect, path_of
 PACKAGE = Path(__file__).parents[2] / "images" / "sidecar" / "base"
 SIDECAR = (sys.executable, "-S", "-m", "sidecar")  # what `site` would do takes a third of a start
 # How long a step may take on a busy machine before the test says that it did not come.
-WITHIN_S = 15.0
+WITHIN_S = 60.0
 
 
 async def eventually(check: Callable[[], Any], what: str, within: float = WITHIN_S) -> Any:

@@ -46,13 +46,13 @@ async def test_a_successor_that_ends_while_its_predecessor_hangs_costs_no_reques
     predecessor = await working(pod)
     async with unharmed(pod):
         predecessor.process.send_signal(signal.SIGSTOP)
-        successor = await pod.start(12, 1, SIDECAR_HANDOVER_TIMEOUT_S="0.6")
+        successor = await pod.start(12, 1, SIDECAR_HANDOVER_TIMEOUT_S="2")
         await successor.saw("started")
         if end == "is killed":
             await successor.end(signal.SIGKILL)
         else:
             code, output = await successor.run("sidecar.hook")
-            assert (code, output) == (1, "migrate.sh: the predecessor was silent for 0.3 s\n")
+            assert (code, output) == (1, "migrate.sh: the predecessor was silent for 1 s\n")
             await successor.end(signal.SIGKILL)  # what the kubelet does then
         predecessor.process.send_signal(signal.SIGCONT)
     assert predecessor.events("commit") == []

@@ -349,7 +349,7 @@ async def test_a_hook_that_cannot_get_the_port_fails_with_one_line_and_the_holde
     predecessor = await working(pod)
     # Another user's directory: nobody answers there, and the port is in use.
     other = pod.directory.parent / "other"
-    successor = await pod.start(12, 1, SIDECAR_HANDOVER_DIR=str(other), SIDECAR_HANDOVER_TIMEOUT_S="0.4")
+    successor = await pod.start(12, 1, SIDECAR_HANDOVER_DIR=str(other), SIDECAR_HANDOVER_TIMEOUT_S="3")
     code, output = await successor.run("sidecar.hook")
     assert (code, output.count("\n")) == (1, 1)
     assert "in use" in output

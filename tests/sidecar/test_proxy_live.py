@@ -20,9 +20,9 @@ async def sidecar(pod: Pod) -> Sidecar:
     sidecar = await pod.start(
         7,
         0,
-        SIDECAR_HEADER_TIMEOUT_S="0.5",
-        SIDECAR_BODY_TIMEOUT_S="0.5",
-        SIDECAR_UPSTREAM_TIMEOUT_S="0.7",
+        SIDECAR_HEADER_TIMEOUT_S="2",
+        SIDECAR_BODY_TIMEOUT_S="2",
+        SIDECAR_UPSTREAM_TIMEOUT_S="2",
         SIDECAR_HEADER_LIMIT="8192",
         SIDECAR_BODY_LIMIT="20000000",
     )

@@ -13,9 +13,9 @@ from tests.sidecar.h2.application import ChunkedApp, Http2App
 from tests.sidecar.rig import Pod, Sidecar
 
 LIMITS = {
-    "SIDECAR_HEADER_TIMEOUT_S": "0.5",
-    "SIDECAR_BODY_TIMEOUT_S": "0.5",
-    "SIDECAR_UPSTREAM_TIMEOUT_S": "0.7",
+    "SIDECAR_HEADER_TIMEOUT_S": "2",
+    "SIDECAR_BODY_TIMEOUT_S": "2",
+    "SIDECAR_UPSTREAM_TIMEOUT_S": "2",
     "SIDECAR_HEADER_LIMIT": "8192",
     "SIDECAR_BODY_LIMIT": "20000000",
 }
