@@ -44,10 +44,9 @@ class Piece:
         """After how many seconds the integral reaches `volume`, which the piece does reach."""
         if volume <= 0:
             return 0.0
-        root = sqrt(max(self.first**2 + 2 * self._slope * volume, 0.0))
-        return (
-            2 * volume / (self.first + root)
-        )  # this form of the quadratic's solution stays exact near slope 0
+        # This form of the quadratic's solution stays exact near slope 0; what is next to nothing may have no root.
+        both = self.first + sqrt(max(self.first**2 + 2 * self._slope * volume, 0.0))
+        return 2 * volume / both if both else 0.0
 
     @property
     def _slope(self) -> float:

@@ -3,7 +3,7 @@ from itertools import islice, pairwise
 from math import floor
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loadtests import shapes
@@ -48,6 +48,7 @@ def test_a_moment_follows_from_its_volume_but_for_pauses(text: str, moment: floa
 
 
 @given(texts, st.floats(0.01, 5), st.floats(0, 0.999), st.floats(0, 30))
+@example("ramp:0..1/5", 1.0, 5e-324, 0.0)
 def test_a_clients_times_are_those_at_which_its_integral_passes_whole_numbers(
     text: str, interval_s: float, phase: float, late_s: float
 ) -> None:
