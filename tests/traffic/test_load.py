@@ -32,7 +32,7 @@ StandIn = Any
 SUBJECT = PodsOf(SITE.namespace, {"app": "hotupgrade"})
 ENOUGH_REQUESTS = 500  # of five classes; every class is among them
 PATIENCE_S = 20.0  # for requests to be sent, on a busy machine
-QUICK = Timeouts(pod=10, locust=20, flow=10, stop=20, call=10, ledger=10)
+QUICK = Timeouts(pod=10, locust=60, flow=60, stop=60, call=10, ledger=10)
 GENTLY = 0.2  # of the usual pace: the machine has other things to do
 
 
