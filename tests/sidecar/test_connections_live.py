@@ -151,7 +151,8 @@ async def test_uploads_and_streams_that_span_the_hand_over_are_complete_to_the_b
             client.send(rest[at : at + 40_000])
             await asyncio.sleep(0.02)  # slowly
         answer = await client.answer()
-        assert answer.headers["x-sidecar-instance"] == "1"
+        # An upload that is whole moves if its answer is still to come half a second after the commit.
+        assert answer.headers["x-sidecar-instance"] in (("1", "12") if moves else ("1",))
         assert (answer.status, answer.body.decode()) == (200, digest(UPLOADS[name][2])), name
         assert answer.closes is not moves
     pod.app.released.set()
