@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.scenarios.scenario import Scenario
+from harness.scenarios.scenario import GENTLY, Scenario
 from harness.scenarios.steps import (
     NEXT,
     PREVIOUS,
@@ -61,6 +61,7 @@ CORE = (
         profile="core",
         description="Four pods: a partition holds two of them back, then lets them go, two at a time at most.",
         pods=4,
+        shape=GENTLY,
         steps=(
             Strategy(partition=2, max_unavailable=2),
             Begin(),

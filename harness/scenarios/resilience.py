@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.scenarios.scenario import CUT, UNREACHABLE, Allowed, Need, Scenario, Waits
+from harness.scenarios.scenario import CUT, GENTLY, UNREACHABLE, Allowed, Need, Scenario, Waits
 from harness.scenarios.steps import (
     MISSING,
     NEXT,
@@ -24,7 +24,6 @@ STALE = f"""cd {SHARED} && python3 -c 'import socket
 for name in ("0.sock", "7.sock", "99999999999.sock", "99999999999.admin"):
     socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).bind(name)'"""
 REFERENCE: tuple[Need, ...] = ("reference",)
-GENTLY = "constant:0.7"  # processes that start anew take the machine that the load generator is on
 WHILE_IT_IS_THERE_S = (
     60.0  # a release that dies starts again and again, in back-off, until a good one takes its place
 )
