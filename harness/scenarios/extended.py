@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.scenarios.scenario import Scenario
+from harness.scenarios.scenario import GENTLY, Scenario
 from harness.scenarios.steps import Steady, Upgrade
 
 EXTENDED = (
@@ -18,6 +18,7 @@ EXTENDED = (
         profile="extended",
         description="Two upgrades with 5,000 connections that are silent across the flips and ask again afterwards.",
         classes=("new-connection", "keep-alive", "idle-keep-alive"),
+        shape=GENTLY,
         clients={"idle-keep-alive": (5000, 20.0)},
         steps=(Steady(20.0), Upgrade(count=2), Steady(12.0)),
     ),

@@ -17,7 +17,7 @@ faulty releases and knows where its shared directory lies."""
 
 CUT: frozenset[FailureKind] = frozenset({"reset", "eof"})
 UNREACHABLE: frozenset[FailureKind] = frozenset({"refused", "reset", "eof", "timeout"})
-GENTLY = "constant:0.7"  # a shape, where many processes start anew and take the machine that the load generator is on
+GENTLY = "constant:0.7"  # a shape, where much else takes the machine that the load generator is on
 
 
 @dataclass(frozen=True)
