@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import pytest
 
@@ -89,11 +90,30 @@ async def places() -> AsyncIterator[list[Place]]:
         yield [a, b]
 
 
+class OneAtATime:
+    """A client of the ledger whose calls are whole: greenlets change places at I/O only, threads anywhere."""
+
+    def __init__(self, client: ledger.Client, lock: threading.RLock) -> None:
+        self._client, self._lock = client, lock
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._client, name)
+        if not callable(value):
+            return value
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            with self._lock:
+                return value(*arguments, **named)
+
+        return call
+
+
 class Load:
     """Clients of some classes, each in a thread of its own."""
 
     def __init__(self, settings: Settings) -> None:
         self.kept = ledger.Ledger("worker", ledger.wall(monotonic()))
+        self._lock = threading.RLock()
         self.failures: list[str] = []
         self._over = threading.Event()
         self._threads = [
@@ -110,7 +130,8 @@ class Load:
             if failure:
                 self.failures.append(f"{traffic.name}: {failure}")
 
-        sender = Sender(traffic, address, client, self.kept.punctuality, "x-sidecar-version", report)
+        whole: Any = OneAtATime(client, self._lock)
+        sender = Sender(traffic, address, whole, self.kept.punctuality, "x-sidecar-version", report)
         first = monotonic() + number * traffic.interval_s / 4 % 1
         thread = threading.Thread(
             target=sender.run, args=(count(first, traffic.interval_s), self._over.is_set)
@@ -127,7 +148,9 @@ class Load:
         return counts
 
     def read(self) -> LoadLedger:
-        return LoadLedger.model_validate(self.kept.document())
+        with self._lock:
+            document = self.kept.document()
+        return LoadLedger.model_validate(document)
 
     def stop(self) -> LoadLedger:
         """Lets the clients finish what they do, and returns what they saw."""
