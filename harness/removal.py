@@ -6,18 +6,17 @@ CRDs come last. Knows nothing of who asks.
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from kubernetes.client import ApiClient, CoreV1Api, CustomObjectsApi
+from kubernetes.client import ApiClient
 from kubernetes.client.exceptions import ApiException
 
-from harness.calls import REQUEST_S, calling, raw
+from harness.calls import calling
 from harness.errors import Timeout
 from harness.manifest import GROUP
+from harness.objects import delete, listed
 from harness.site import MANAGED_BY, MANAGER, OWNER, RUN_LABEL
 
 GONE_WITHIN_S = (
@@ -43,55 +42,21 @@ class Marked:
 
 @dataclass(frozen=True)
 class _Kind:
-    """A kind whose objects lie in no namespace, by its place in the API."""
+    """A kind whose objects lie in no namespace, and its place in the API."""
 
     name: str
-    group: str
-    version: str
-    plural: str
-
-    def list(self, api: ApiClient, selector: str) -> Sequence[Mapping[str, Any]]:
-        """The manifests of those that the selector names."""
-        custom: Any = CustomObjectsApi(api)
-        found: Mapping[str, Any] = custom.list_cluster_custom_object(
-            self.group, self.version, self.plural, label_selector=selector, _request_timeout=REQUEST_S
-        )
-        items: Sequence[Mapping[str, Any]] = found["items"]
-        return items
-
-    def delete(self, api: ApiClient, name: str) -> None:
-        """Tells the cluster that it has to go."""
-        custom: Any = CustomObjectsApi(api)
-        custom.delete_cluster_custom_object(
-            self.group, self.version, self.plural, name, _request_timeout=REQUEST_S
-        )
+    path: str
 
 
-class _Namespaces(_Kind):
-    """The one kind of the core group, which lies elsewhere."""
-
-    def list(self, api: ApiClient, selector: str) -> Sequence[Mapping[str, Any]]:
-        """The manifests of those that the selector names."""
-        body = raw(CoreV1Api(api).list_namespace, label_selector=selector)
-        items: Sequence[Mapping[str, Any]] = json.loads(body)["items"]
-        return items
-
-    def delete(self, api: ApiClient, name: str) -> None:
-        """Tells the cluster that it has to go, with all that lies in it."""
-        CoreV1Api(api).delete_namespace(name, _request_timeout=REQUEST_S)
-
-
-ADMISSION, RBAC = "admissionregistration.k8s.io", "rbac.authorization.k8s.io"
-KINDS: tuple[
-    _Kind, ...
-] = (  # by their places: importing the client's class of an API takes a fifth of a second
-    _Kind("MutatingWebhookConfiguration", ADMISSION, "v1", "mutatingwebhookconfigurations"),
-    _Kind("ValidatingWebhookConfiguration", ADMISSION, "v1", "validatingwebhookconfigurations"),
-    _Kind("SidecarSet", GROUP, "v1alpha1", "sidecarsets"),
-    _Namespaces("Namespace", "", "v1", "namespaces"),
-    _Kind("ClusterRoleBinding", RBAC, "v1", "clusterrolebindings"),
-    _Kind("ClusterRole", RBAC, "v1", "clusterroles"),
-    _Kind("CustomResourceDefinition", "apiextensions.k8s.io", "v1", "customresourcedefinitions"),
+ADMISSION, RBAC = "/apis/admissionregistration.k8s.io/v1", "/apis/rbac.authorization.k8s.io/v1"
+KINDS = (
+    _Kind("MutatingWebhookConfiguration", f"{ADMISSION}/mutatingwebhookconfigurations"),
+    _Kind("ValidatingWebhookConfiguration", f"{ADMISSION}/validatingwebhookconfigurations"),
+    _Kind("SidecarSet", f"/apis/{GROUP}/v1alpha1/sidecarsets"),
+    _Kind("Namespace", "/api/v1/namespaces"),
+    _Kind("ClusterRoleBinding", f"{RBAC}/clusterrolebindings"),
+    _Kind("ClusterRole", f"{RBAC}/clusterroles"),
+    _Kind("CustomResourceDefinition", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"),
 )
 """In the order of removal. What lies in a namespace goes with it."""
 
@@ -124,7 +89,7 @@ def remove(api: ApiClient, objects: Sequence[Marked]) -> None:
 def _of(api: ApiClient, kind: _Kind, selector: str) -> Iterator[Marked]:
     with calling(f"list {kind.name}s"):
         try:
-            found = kind.list(api, selector)
+            found = listed(api, kind.path, selector)
         except ApiException as error:
             if error.status in (NOT_FOUND, FORBIDDEN):
                 return
@@ -138,7 +103,7 @@ def _of(api: ApiClient, kind: _Kind, selector: str) -> Iterator[Marked]:
 def _gone(api: ApiClient, kind: _Kind, name: str) -> bool:
     with calling(f"delete {kind.name} {name}"):
         try:
-            kind.delete(api, name)
+            delete(api, kind.path, name)
         except ApiException as error:
             if error.status == NOT_FOUND:
                 return True

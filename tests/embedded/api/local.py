@@ -7,17 +7,28 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Literal, TypeVar
 
 from kubernetes import client, config
 
 from harness.embedded.api.kubeconfig import kubeconfig, kubeconfig_yaml
 from harness.embedded.api.server import ApiServer
-from harness.embedded.seams import PODS, ApiError, LogOptions, Object
+from harness.embedded.seams import PODS, Api, ApiError, LogOptions, Object, Resource
 
+CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions")
 TOKEN = "secret-of-this-test"
 WITHIN_S = 10.0
 T = TypeVar("T")
+
+
+@asynccontextmanager
+async def in_process() -> AsyncIterator[Api]:
+    """The API without a socket."""
+    server = ApiServer(token="t")
+    await server.start([])
+    yield server.api
+    await server.stop()
 
 
 class FakeSession:

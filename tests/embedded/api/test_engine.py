@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from harness.embedded.api.server import ApiServer
 from harness.embedded.seams import (
     CONFIGMAPS,
     DEPLOYMENTS,
@@ -19,18 +18,15 @@ from harness.embedded.seams import (
     Resource,
     WatchEvent,
 )
-from tests.embedded.api.local import pod_body
+from tests.embedded.api.local import CRDS, in_process, pod_body
 
-CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions")
 THINGS = Resource("g.io", "v1", "things")
 
 
 @pytest.fixture
 async def api() -> AsyncIterator[Api]:
-    server = ApiServer(token="t")
-    await server.start([])
-    yield server.api
-    await server.stop()
+    async with in_process() as api:
+        yield api
 
 
 def deployment(**spec: object) -> Object:

@@ -11,13 +11,12 @@ from typing import Any
 
 import pytest
 
-from harness.embedded.seams import DEPLOYMENTS, EVENTS, PODS, Resource
+from harness.embedded.seams import DEPLOYMENTS, EVENTS, PODS
 from tests.embedded.api.local import Cluster, eventually
 
 pytestmark = pytest.mark.integration
 KUBECTL_WITHIN_S = 30.0
 Run = Callable[..., subprocess.CompletedProcess[str]]
-CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions")
 
 
 @pytest.fixture(scope="module")

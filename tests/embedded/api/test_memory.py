@@ -9,12 +9,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from harness.embedded.api.server import ApiServer
 from harness.embedded.api.storage import LOG_LENGTH
 from harness.embedded.seams import PODS, Api, Object, Resource
-from tests.embedded.api.local import pod_body
+from tests.embedded.api.local import CRDS, in_process, pod_body
 
-CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions")
 OLD, NEW = Resource("g.io", "v1alpha1", "things"), Resource("g.io", "v1", "things")
 CHANGES = 4 * LOG_LENGTH
 VALUES = 50
@@ -23,10 +21,8 @@ MOST_BYTES = 500  # that a change may leave behind for good; one of these object
 
 @pytest.fixture
 async def api() -> AsyncIterator[Api]:
-    server = ApiServer(token="t")
-    await server.start([])
-    yield server.api
-    await server.stop()
+    async with in_process() as api:
+        yield api
 
 
 async def left_behind(change: Callable[[int], Awaitable[object]]) -> float:

@@ -43,22 +43,18 @@ async def told(api: FakeApi) -> list[tuple[str, int]]:
     return [(event["message"], event["count"]) for event in await api.list(EVENTS)]
 
 
-async def test_of_many_events_the_last_are_kept() -> None:
+@pytest.mark.parametrize(
+    ("messages", "kept"),
+    [
+        pytest.param("abcdefg", [("e", 1), ("f", 1), ("g", 1)], id="of many the last"),
+        pytest.param("abcad", [("a", 2), ("c", 1), ("d", 1)], id="one told again is not an old one"),
+        pytest.param("abcda", [("c", 1), ("d", 1), ("a", 1)], id="one taken away and told again begins anew"),
+    ],
+)
+async def test_the_events_that_were_told_last_are_kept(messages: str, kept: list[tuple[str, int]]) -> None:
     async with telling() as (api, recorder):
-        await tell(recorder, *"abcdefg")
-        assert await told(api) == [("e", 1), ("f", 1), ("g", 1)]
-
-
-async def test_an_event_that_is_told_again_is_not_an_old_one() -> None:
-    async with telling() as (api, recorder):
-        await tell(recorder, *"abcad")
-        assert await told(api) == [("a", 2), ("c", 1), ("d", 1)]
-
-
-async def test_an_event_that_was_taken_away_and_is_told_again_begins_anew() -> None:
-    async with telling() as (api, recorder):
-        await tell(recorder, *"abcda")
-        assert await told(api) == [("c", 1), ("d", 1), ("a", 1)]
+        await tell(recorder, *messages)
+        assert await told(api) == kept
 
 
 async def test_events_that_others_delete_make_room() -> None:
