@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from harness.loadtest.plan import STEP_S
 from harness.record.classes import LASTING
-from harness.record.columns import microseconds
+from harness.record.columns import counted
 from harness.record.ledger import Effort, LoadLedger
 from harness.record.loadtest import Knee, Limits, RampStep
 from harness.record.series import Series
@@ -60,17 +60,16 @@ def _step(
     for one, slots in parts:
         if one.traffic_class not in LASTING:
             codes.update(one.latencies_of(slots))
-    counts = {microseconds(code): count for code, count in codes.items()}
     asked = sum(_rate(told, "asked") for told in efforts)
     failed = sum(sum(one.failed[slots.start : slots.stop]) for one, slots in parts)
     ended = failed + sum(sum(one.answered[slots.start : slots.stop]) for one, slots in parts)
-    known = bool(counts) and ended >= ENDED * asked * (end - start)
+    known = bool(codes) and ended >= ENDED * asked * (end - start)
     step = RampStep(
         factor=factor,
         asked=asked,
         reached=sum(_rate(told, "reached") for told in efforts),
         failed=failed,
-        latency=summary(counts) if known else None,
+        latency=summary(counted(codes)) if known else None,
         late=max(
             sum(one.late for one in told) / max(sum(one.reached for one in told), 1) for told in efforts
         ),

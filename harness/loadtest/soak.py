@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from harness.record.classes import LASTING
-from harness.record.columns import microseconds
+from harness.record.columns import counted
 from harness.record.ledger import LoadLedger
 from harness.record.loadtest import PhaseFigures, Soak, VersionPair
 from harness.record.report import ClockOffset, Latency, Scenario
@@ -50,8 +50,7 @@ class Sum:
     @property
     def latency(self) -> Latency | None:
         """None without an answer."""
-        counts = {microseconds(code): count for code, count in self.latencies.items()}
-        return summary(counts) if counts else None
+        return summary(counted(self.latencies)) if self.latencies else None
 
 
 def soak(

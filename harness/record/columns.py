@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from array import array
 from base64 import b64decode, b64encode
+from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import GetPydanticSchema
@@ -53,3 +55,8 @@ def microseconds(code: int) -> int:
     dropped = max(code - 100, 0) // 900
     number: int = (code - 900 * dropped) * 10**dropped
     return number
+
+
+def counted(codes: Mapping[int, int]) -> Counter[int]:
+    """Microseconds -> count, of code -> count."""
+    return Counter({microseconds(code): count for code, count in codes.items()})

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, groupby
 
-from harness.record.columns import microseconds
+from harness.record.columns import counted
 from harness.record.ledger import SERVICE, Client, Connection, LoadLedger, Saturation
 from harness.record.report import Traffic
 from harness.record.series import SLOT_S, SLOTS_A_SECOND, Series
@@ -218,10 +218,7 @@ class Evidence:
             for phase, slots in self.by_phase(one, range(one.length)):
                 if codes := one.latencies_of(slots):
                     found.setdefault((one.traffic_class, one.pod, phase), Counter()).update(codes)
-        return {
-            key: Counter({microseconds(code): count for code, count in codes.items()})
-            for key, codes in found.items()
-        }
+        return {key: counted(codes) for key, codes in found.items()}
 
     @cached_property
     def lives(self) -> dict[tuple[str, str], Lives]:
